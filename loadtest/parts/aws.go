@@ -1,0 +1,101 @@
+package parts
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+)
+
+// Versions of the AWS stand-ins.
+const (
+	MotoVersion      = "5.2.5"
+	VersitygwVersion = "v1.8.0"
+)
+
+// Server is a part that speaks HTTP at URL.
+type Server struct {
+	*Process
+	URL string
+}
+
+// FetchMoto makes a Python environment with moto's server in it. Prerequisite: Python 3 with venv and pip.
+func FetchMoto(ctx context.Context) (string, error) {
+	if _, err := exec.LookPath("python3"); err != nil {
+		return "", fmt.Errorf("moto needs python3 on the path: %w", err)
+	}
+	cache, err := CacheDir()
+	if err != nil {
+		return "", err
+	}
+	// A Python environment holds its own path, so it is made where it stays; the stamp says that it is whole.
+	dir := filepath.Join(cache, "moto-"+MotoVersion)
+	stamp := filepath.Join(dir, "whole")
+	if _, err := os.Stat(stamp); err == nil {
+		return dir, nil
+	}
+	if err := os.MkdirAll(cache, 0o755); err != nil {
+		return "", fmt.Errorf("make the cache folder: %w", err)
+	}
+	if err := run(ctx, cache, "python3", "-m", "venv", "--clear", dir); err != nil {
+		return "", err
+	}
+	if err := run(ctx, dir, filepath.Join(dir, "bin", "pip"), "install", "-q", "moto[server]=="+MotoVersion); err != nil {
+		return "", err
+	}
+	return dir, os.WriteFile(stamp, nil, 0o644)
+}
+
+// StartMoto starts moto on a free port; its state is in memory.
+func StartMoto(ctx context.Context, dir string) (*Server, error) {
+	home, err := FetchMoto(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return startHTTP(ctx, "moto", dir, nil, func(port int) []string {
+		return []string{filepath.Join(home, "bin", "moto_server"), "-H", "127.0.0.1", "-p", fmt.Sprint(port)}
+	})
+}
+
+// FetchVersitygw builds the gateway's own command with the go tool.
+func FetchVersitygw(ctx context.Context) (string, error) {
+	return once(ctx, "versitygw-"+VersitygwVersion, func(ctx context.Context, dir string) error {
+		return run(ctx, dir, "env", "GOBIN="+dir, "GOFLAGS=", "go", "install", "github.com/versity/versitygw/cmd/versitygw@"+VersitygwVersion)
+	})
+}
+
+// StartVersitygw starts an S3 on a free port over dir/data, where each bucket is a folder.
+func StartVersitygw(ctx context.Context, dir, accessKey, secretKey string, buckets ...string) (*Server, error) {
+	home, err := FetchVersitygw(ctx)
+	if err != nil {
+		return nil, err
+	}
+	data, err := filepath.Abs(filepath.Join(dir, "data"))
+	if err != nil {
+		return nil, err
+	}
+	for _, bucket := range append(buckets, "") {
+		if err := os.MkdirAll(filepath.Join(data, bucket), 0o755); err != nil {
+			return nil, fmt.Errorf("make bucket %s: %w", bucket, err)
+		}
+	}
+	env := []string{"ROOT_ACCESS_KEY=" + accessKey, "ROOT_SECRET_KEY=" + secretKey}
+	return startHTTP(ctx, "versitygw", dir, env, func(port int) []string {
+		return []string{filepath.Join(home, "versitygw"), "--port", fmt.Sprintf("127.0.0.1:%d", port), "--region", "us-east-1", "posix", data}
+	})
+}
+
+func startHTTP(ctx context.Context, name, dir string, env []string, command func(port int) []string) (*Server, error) {
+	port, err := FreePort()
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{URL: fmt.Sprintf("http://127.0.0.1:%d", port)}
+	argv := command(port)
+	if s.Process, err = StartProcess(name, dir, env, argv[0], argv[1:]...); err != nil {
+		return nil, err
+	}
+	return s, s.Await(ctx, time.Minute, func(ctx context.Context) error { return getOK(ctx, s.URL) })
+}

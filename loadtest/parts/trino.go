@@ -1,0 +1,233 @@
+package parts
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// TrinoVersion is the newest release whose server core is published as a Maven artifact.
+const TrinoVersion = "476"
+
+const trinoConfig = `coordinator=true
+node-scheduler.include-coordinator=true
+http-server.http.port=%[1]d
+discovery.uri=http://127.0.0.1:%[1]d
+query.max-memory-per-node=256MB
+query.max-memory=256MB
+memory.heap-headroom-per-node=200MB
+node.internal-address=127.0.0.1
+`
+
+const trinoHive = `connector.name=hive
+hive.metastore=glue
+hive.metastore.glue.region=us-east-1
+hive.metastore.glue.endpoint-url=%[1]s
+hive.metastore.glue.aws-access-key=%[3]s
+hive.metastore.glue.aws-secret-key=%[4]s
+hive.metastore.glue.default-warehouse-dir=s3://weir/warehouse
+hive.metastore.glue.partitions-segments=1
+fs.hadoop.enabled=false
+fs.native-s3.enabled=true
+s3.endpoint=%[2]s
+s3.region=us-east-1
+s3.path-style-access=true
+s3.aws-access-key=%[3]s
+s3.aws-secret-key=%[4]s
+hive.parquet.time-zone=UTC
+hive.hive-views.enabled=true
+hive.non-managed-table-writes-enabled=true
+hive.table-statistics-enabled=false
+hive.collect-column-statistics-on-write=false
+hive.recursive-directories=true
+`
+
+var trinoJVM = []string{
+	"-Xmx768M", "-XX:+UseG1GC", "-XX:ReservedCodeCacheSize=256M", "-Djdk.attach.allowAttachSelf=true",
+	"-Djdk.nio.maxCachedBufferSize=2000000", "-Dfile.encoding=UTF-8", "-Duser.timezone=UTC",
+	"--enable-native-access=ALL-UNNAMED", "--add-modules=jdk.incubator.vector",
+	"-XX:+UnlockDiagnosticVMOptions", "-XX:G1NumCollectionsKeepPinned=10000000",
+}
+
+// TrinoOptions says which Glue and S3 the `hive` catalog reads.
+type TrinoOptions struct {
+	Dir, GlueURL, S3URL, AccessKey, SecretKey string
+}
+
+// Trino is one single-node Trino with a `hive` catalog over Glue: the stand-in for Athena, whose engine it is.
+type Trino struct {
+	*Process
+	URL string
+}
+
+// FetchTrino returns the server's folder with the hive plugin in it. Prerequisites: JDK 25 and Maven.
+func FetchTrino(ctx context.Context) (string, error) {
+	if _, err := exec.LookPath("mvn"); err != nil {
+		return "", fmt.Errorf("trino needs mvn on the path: %w", err)
+	}
+	if _, err := java25(ctx); err != nil {
+		return "", err
+	}
+	return once(ctx, "trino-"+TrinoVersion, func(ctx context.Context, dir string) error {
+		core := "trino-server-core-" + TrinoVersion + ".tar.gz"
+		hive := "trino-hive-" + TrinoVersion + ".zip"
+		commands := [][]string{
+			mavenCopy(dir, "io.trino:trino-server-core:"+TrinoVersion+":tar.gz"),
+			{"tar", "-xzf", core, "--strip-components=1"},
+			mavenCopy(dir, "io.trino:trino-hive:"+TrinoVersion+":zip"),
+			{"python3", "-m", "zipfile", "-e", hive, "plugin"},
+			{"mv", filepath.Join("plugin", "trino-hive-"+TrinoVersion), filepath.Join("plugin", "hive")},
+			{"rm", core, hive},
+		}
+		for _, c := range commands {
+			if err := run(ctx, dir, c[0], c[1:]...); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func mavenCopy(dir, artifact string) []string {
+	const plugin = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"
+	return []string{"mvn", "-q", "-B", plugin, "-Dartifact=" + artifact, "-DoutputDirectory=" + dir}
+}
+
+// java25 finds a JDK that Trino runs on: JAVA25_HOME, JAVA_HOME, the java on the path, or a sibling of that one.
+func java25(ctx context.Context) (string, error) {
+	var tried []string
+	for _, java := range javaCandidates() {
+		out, err := exec.CommandContext(ctx, java, "-XshowSettings:properties", "-version").CombinedOutput()
+		if err == nil && bytes.Contains(out, []byte("java.specification.version = 25")) {
+			return java, nil
+		}
+		tried = append(tried, java)
+	}
+	return "", fmt.Errorf("trino needs a JDK 25 (set JAVA25_HOME); tried %s", strings.Join(tried, ", "))
+}
+
+func javaCandidates() []string {
+	var found []string
+	for _, env := range []string{"JAVA25_HOME", "JAVA_HOME"} {
+		if home := os.Getenv(env); home != "" {
+			found = append(found, filepath.Join(home, "bin", "java"))
+		}
+	}
+	onPath, err := exec.LookPath("java")
+	if err != nil {
+		return found
+	}
+	found = append(found, onPath)
+	if real, err := filepath.EvalSymlinks(onPath); err == nil {
+		siblings, _ := filepath.Glob(filepath.Join(filepath.Dir(real), "..", "..", "*25*", "bin", "java"))
+		found = append(found, siblings...)
+	}
+	return found
+}
+
+// StartTrino starts a server on a free port and waits until it answers queries.
+func StartTrino(ctx context.Context, o TrinoOptions) (*Trino, error) {
+	home, err := FetchTrino(ctx)
+	if err != nil {
+		return nil, err
+	}
+	java, err := java25(ctx)
+	if err != nil {
+		return nil, err
+	}
+	port, err := FreePort()
+	if err != nil {
+		return nil, err
+	}
+	if err := writeTrinoSettings(o, port); err != nil {
+		return nil, err
+	}
+	args := slices.Concat(trinoJVM, []string{
+		"-cp", filepath.Join(home, "lib") + "/*", "-Dplugin.dir=" + filepath.Join(home, "plugin"),
+		"-Dnode.data-dir=" + o.Dir, "-Dconfig=" + filepath.Join(o.Dir, "etc", "config.properties"),
+		"-Dcatalog.config-dir=" + filepath.Join(o.Dir, "etc", "catalog"),
+		"-Dnode.environment=e2e", "-Dnode.id=e2e-1", "io.trino.server.TrinoServer",
+	})
+	tr := &Trino{URL: fmt.Sprintf("http://127.0.0.1:%d", port)}
+	if tr.Process, err = StartProcess("trino", o.Dir, nil, java, args...); err != nil {
+		return nil, err
+	}
+	return tr, tr.Await(ctx, 3*time.Minute, tr.ready)
+}
+
+func writeTrinoSettings(o TrinoOptions, port int) error {
+	etc := filepath.Join(o.Dir, "etc")
+	if err := os.MkdirAll(filepath.Join(etc, "catalog"), 0o755); err != nil {
+		return fmt.Errorf("make trino's folder: %w", err)
+	}
+	hive := fmt.Sprintf(trinoHive, o.GlueURL, o.S3URL, o.AccessKey, o.SecretKey)
+	return errors.Join(
+		os.WriteFile(filepath.Join(etc, "config.properties"), fmt.Appendf(nil, trinoConfig, port), 0o644),
+		os.WriteFile(filepath.Join(etc, "catalog", "hive.properties"), []byte(hive), 0o600))
+}
+
+func (tr *Trino) ready(ctx context.Context) error {
+	var info struct {
+		Starting bool `json:"starting"`
+	}
+	if err := tr.call(ctx, http.MethodGet, tr.URL+"/v1/info", "", "", &info); err != nil {
+		return err
+	}
+	if info.Starting {
+		return errors.New("trino is still starting")
+	}
+	return nil
+}
+
+// Query runs one statement in catalog hive and the given schema and returns every row, values as JSON gives them.
+func (tr *Trino) Query(ctx context.Context, schema, sql string) ([][]any, error) {
+	var rows [][]any
+	method, url := http.MethodPost, tr.URL+"/v1/statement"
+	for url != "" {
+		var page struct {
+			NextURI string  `json:"nextUri"`
+			Data    [][]any `json:"data"`
+			Error   *struct {
+				Message string `json:"message"`
+			} `json:"error"`
+		}
+		if err := tr.call(ctx, method, url, schema, sql, &page); err != nil {
+			return nil, fmt.Errorf("ask trino %q: %w", sql, err)
+		}
+		if page.Error != nil {
+			return nil, fmt.Errorf("trino refused %q: %s", sql, page.Error.Message)
+		}
+		rows = append(rows, page.Data...)
+		method, url, sql = http.MethodGet, page.NextURI, ""
+	}
+	return rows, nil
+}
+
+func (tr *Trino) call(ctx context.Context, method, url, schema, body string, answer any) error {
+	req, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("X-Trino-User", "weir")
+	req.Header.Set("X-Trino-Catalog", "hive")
+	req.Header.Set("X-Trino-Schema", schema)
+	req.Header.Set("X-Trino-Time-Zone", "UTC")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s %s: %s", method, url, resp.Status)
+	}
+	return json.NewDecoder(resp.Body).Decode(answer)
+}
