@@ -1,0 +1,112 @@
+package flush
+
+import (
+	"time"
+
+	"weir/pkg/lake"
+)
+
+// Format is the manifest format that this code writes. It reads this one and refuses newer ones.
+const Format = 1
+
+// Part is one uploaded part of a multipart upload.
+type Part struct {
+	Number int32  // from 1
+	ETag   string // as S3 gave it, quotes included
+	CRC32  string // base64 of the big-endian checksum, as S3 wants it; "" when the store gives none
+	Bytes  int64
+}
+
+// File is one object of a flush.
+type File struct {
+	Table     string
+	Partition lake.Partition
+	Key       string // relative to the lake; never reused
+	UploadID  string
+	Parts     []Part
+	Rows      int64
+	Bytes     int64
+	Offsets   *Offsets // of its rows; as many as Rows
+	MinTime   time.Time
+	MaxTime   time.Time // receivedAt of its rows, lowest and highest
+}
+
+// DeadLetter is one record that is no event.
+type DeadLetter struct {
+	Offset int64
+	Reason string
+}
+
+// Manifest describes one flush attempt. It is immutable once it is put; it counts only if a commit names it (I1).
+type Manifest struct {
+	Key         string // its own key, relative to the lake; not serialized
+	Format      int
+	ClusterID   string
+	Group       string
+	Topic       string
+	TopicID     lake.TopicID
+	Partition   int32
+	Seq         uint64 // from 1, without gaps
+	FlushID     string
+	MemberID    string
+	Generation  int32
+	Bucket      string
+	Predecessor string // key of the manifest of Seq-1, "" for seq 1
+	Low         int64  // committed when it was written
+	NextLow     int64  // committed once it is published
+	LeaderEpoch int32  // of the newest record that was read; -1 = unknown
+	Trigger     string // why it was cut
+	CreatedAt   time.Time
+	Files       []File
+	DeadLetters []DeadLetter        // by ascending offset
+	Ahead       map[string]*Offsets // per table: what is flushed at NextLow and above; no empty sets
+}
+
+// Owner is the ownership that wrote the manifest.
+func (m *Manifest) Owner() lake.Owner {
+	return lake.Owner{Group: m.Group, Topic: m.Topic, TopicID: m.TopicID, Partition: m.Partition}
+}
+
+// NotifiedFile is what the catalog learns of a File.
+type NotifiedFile struct {
+	Table     string
+	Partition lake.Partition
+	Key       string
+	Rows      int64
+	Bytes     int64 // as seen by who published
+	MinTime   time.Time
+	MaxTime   time.Time
+}
+
+// Notification tells the catalog that a flush is published.
+type Notification struct {
+	Group       string
+	Topic       string
+	TopicID     lake.TopicID
+	Partition   int32
+	Seq         uint64
+	Manifest    string // its key
+	Predecessor string // "" for seq 1
+	Low         int64
+	NextLow     int64
+	Files       []NotifiedFile
+	DeadLetters int64 // how many
+	CommittedAt time.Time
+}
+
+// Notification describes the manifest's flush, sizes as planned.
+func (m *Manifest) Notification(at time.Time) Notification {
+	n := Notification{
+		Group: m.Group, Topic: m.Topic, TopicID: m.TopicID, Partition: m.Partition, Seq: m.Seq,
+		Manifest: m.Key, Predecessor: m.Predecessor, Low: m.Low, NextLow: m.NextLow,
+		Files: make([]NotifiedFile, len(m.Files)), DeadLetters: int64(len(m.DeadLetters)), CommittedAt: at,
+	}
+	for i := range m.Files {
+		f := &m.Files[i]
+		n.Files[i] = NotifiedFile{
+			Table: f.Table, Partition: f.Partition, Key: f.Key, Rows: f.Rows, Bytes: f.Bytes,
+			MinTime: f.MinTime, MaxTime: f.MaxTime,
+		}
+	}
+	return n
+}
