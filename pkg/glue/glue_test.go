@@ -1,0 +1,41 @@
+package glue_test
+
+import (
+	"os"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"weir/pkg/embedded"
+	"weir/pkg/glue"
+	"weir/pkg/glue/gluetest"
+)
+
+func start(t *testing.T, dir string) *embedded.Glue {
+	t.Helper()
+	g, err := embedded.StartGlue(embedded.GlueOptions{Dir: dir, Addr: "127.0.0.1:0"})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = g.Close() })
+	return g
+}
+
+func config(endpoint string) glue.Config {
+	return glue.Config{Endpoint: endpoint, Region: embedded.Region, AccessKey: "dev", SecretKey: "dev-secret"}
+}
+
+func TestEmbeddedConforms(t *testing.T) {
+	for name, dir := range map[string]string{"on disk": t.TempDir(), "in memory": ""} {
+		t.Run(name, func(t *testing.T) {
+			gluetest.Run(t, config("http://"+start(t, dir).Addr()), nil)
+		})
+	}
+}
+
+// TestMotoConforms is the second opinion: a Glue that others wrote.
+func TestMotoConforms(t *testing.T) {
+	endpoint := os.Getenv("WEIR_E2E_GLUE_ENDPOINT")
+	if endpoint == "" {
+		t.Skip("WEIR_E2E_GLUE_ENDPOINT names no catalog")
+	}
+	gluetest.Run(t, config(endpoint), gluetest.Moto)
+}
