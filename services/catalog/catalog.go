@@ -1,0 +1,150 @@
+// Package catalog is the service that makes published flushes visible to SQL: it
+// follows the flush topic, and creates the database, tables, columns and
+// partitions in Glue.
+//
+//	flush topic ─→ gate: judge ─→ Glue: tables, partitions ─→ gate's memory (S3) ─→ offset
+//	               pkg/flush      internal/change decides      If-Match              Kafka
+//
+// A flush passes once, in the order of its partition's seqs, whatever dies or is
+// answered late; everything it needs to know is in Glue, in the gate's memory and
+// in the flush topic, so a catalog may be started anywhere from nothing. It writes
+// no data and deletes nothing. Floor 4; owned by whoever operates the lake's tables.
+package catalog
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"weir/pkg/glue"
+	"weir/pkg/kafka"
+	"weir/pkg/lake"
+	"weir/pkg/s3"
+	"weir/pkg/settings"
+	"weir/pkg/telemetry"
+	"weir/services/catalog/internal/change"
+	"weir/services/catalog/internal/follow"
+)
+
+// window is how far apart rounds start while the flush topic is busy: it bounds
+// the writes of the gate's memory, four a second, and is far below the second in
+// which a file should be visible.
+const window = 250 * time.Millisecond
+
+// Config of the catalog. Glue's and S3's own settings are the AWS SDK's.
+type Config struct {
+	Lake             string `name:"lake" default:"s3://weir/lake" help:"Where the lake is."`
+	Database         string `name:"database" default:"weir" help:"The Glue database; created if it is missing."`
+	FlushTopic       string `name:"flush-topic" default:"weir.flushes" help:"The topic that tells of published flushes; created if it is missing."`
+	TopicReplication int16  `name:"topic-replication" default:"3" help:"Replicas of the topics that are created."`
+
+	Kafka kafka.Config `embed:""`
+}
+
+// DefaultConfig is what the defaults in the tags say.
+func DefaultConfig() Config {
+	return Config{
+		Lake: "s3://weir/lake", Database: "weir", FlushTopic: "weir.flushes", TopicReplication: 3,
+		Kafka: kafka.Config{Brokers: []string{"127.0.0.1:9092"}},
+	}
+}
+
+var (
+	glueName   = regexp.MustCompile(`^[a-z0-9_]{1,255}$`)
+	kafkaTopic = regexp.MustCompile(`^[A-Za-z0-9._-]{1,249}$`)
+)
+
+// Validate lists everything that is wrong.
+func (c Config) Validate() []error {
+	var f settings.Faults
+	_, err := lake.ParseLocation(c.Lake)
+	f.AddErr("lake", err)
+	f.Check(glueName.MatchString(c.Database), "database", "%q is no name for a database: want up to 255 of a-z, 0-9 and _", c.Database)
+	f.Check(kafkaTopic.MatchString(c.FlushTopic), "flush-topic", "%q is no name for a topic: want up to 249 of A-Z, a-z, 0-9, '.', '_' and '-'", c.FlushTopic)
+	f.Check(c.TopicReplication > 0, "topic-replication", "must be at least 1")
+	return append(f, c.Kafka.Validate()...)
+}
+
+// Group is the name under which the offset on the flush topic is committed: one
+// for each database, because each has a gate of its own.
+func (c Config) Group() string { return "weir-catalog-" + c.Database }
+
+// tables are those that this catalog keeps. The raw copy's codec shows in the
+// names of its objects only, and the catalog does not look at those.
+func tables() []lake.Table { return []lake.Table{lake.EventLogs(), lake.EventLogsRaw("zstd")} }
+
+// Run follows the flush topic until ctx ends; then it returns nil. What it was
+// doing is done again by whoever starts next. An error is a wrong setting, or a
+// store on which the gate's memory cannot be kept.
+func Run(ctx context.Context, cfg Config, tel *telemetry.Telemetry) error {
+	if err := settings.Join(cfg.Validate()); err != nil {
+		return err
+	}
+	m, err := newMetrics(tel)
+	if err != nil {
+		return err
+	}
+	defer m.close()
+	location, err := lake.ParseLocation(cfg.Lake)
+	if err != nil {
+		return err
+	}
+	store, err := s3.Open(ctx, s3.Config{Lake: location}, m.s3Attempt)
+	if err != nil {
+		return err
+	}
+	tablesOf, err := glue.Open(ctx, glue.Config{}, m.glueAttempt)
+	if err != nil {
+		return err
+	}
+	client, err := newClient(cfg, tel, m)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+
+	tel.Health.SetState(telemetry.Ready) // nobody sends requests here: what is down is in the body
+	err = follower(ctx, cfg, store, tablesOf, client, m)
+	if ctx.Err() != nil {
+		tel.Health.SetState(telemetry.Draining)
+		return nil
+	}
+	return err
+}
+
+func follower(ctx context.Context, cfg Config, store *s3.Store, g *glue.Catalog, client *kgo.Client, m *metrics) error {
+	if err := store.Probe(ctx); err != nil { // waits for a store that is down, refuses one that is unfit
+		return err
+	}
+	if err := ensureTopic(ctx, cfg, client, m); err != nil {
+		return err
+	}
+	s := follow.Settings{Database: cfg.Database, Lake: change.NewLake(store.Location(), tables()...), Window: window}
+	topic := follow.NewFlushTopic(client, cfg.FlushTopic, cfg.Group())
+	return follow.New(s, topic, store, g, g, m.fact).Run(ctx)
+}
+
+func newClient(cfg Config, tel *telemetry.Telemetry, m *metrics) (*kgo.Client, error) {
+	opts, err := cfg.Kafka.Options(tel.Log)
+	if err != nil {
+		return nil, err
+	}
+	client, err := kgo.NewClient(append(append(opts, follow.ConsumerOptions()...), kafka.Watch(m.brokers))...)
+	if err != nil {
+		return nil, fmt.Errorf("open the Kafka client: %w", err)
+	}
+	return client, nil
+}
+
+// ensureTopic creates the flush topic if nobody has yet, waiting for Kafka.
+func ensureTopic(ctx context.Context, cfg Config, client *kgo.Client, m *metrics) error {
+	spec := kafka.Layout{Replication: cfg.TopicReplication}.Flushes(cfg.FlushTopic)
+	return follow.Retry(ctx, m.fact, follow.Kafka, func() error {
+		ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+		defer cancel()
+		return kafka.EnsureTopics(ctx, client, []kafka.TopicSpec{spec})
+	})
+}

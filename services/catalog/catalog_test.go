@@ -1,0 +1,403 @@
+package catalog
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"weir/pkg/embedded"
+	"weir/pkg/flush"
+	"weir/pkg/flush/codec"
+	"weir/pkg/glue"
+	"weir/pkg/kafka"
+	"weir/pkg/lake"
+	"weir/pkg/s3"
+	"weir/pkg/telemetry"
+)
+
+// parts are the embedded servers, one of each for all tests: every test has its own
+// database and flush topic.
+var parts struct {
+	kafka *embedded.Kafka
+	glue  *embedded.Glue
+}
+
+func TestMain(m *testing.M) { os.Exit(runMain(m)) }
+
+func runMain(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "weir-catalog-")
+	if err != nil {
+		panic(err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	store, err := embedded.StartS3(embedded.S3Options{Dir: dir, Addr: "127.0.0.1:0", AccessKey: "dev", SecretKey: "dev-secret", Buckets: []string{"weir"}})
+	if err != nil {
+		panic(err)
+	}
+	defer store.Close()
+	if parts.kafka, err = embedded.StartKafka(embedded.KafkaOptions{Addr: "127.0.0.1:0"}); err != nil {
+		panic(err)
+	}
+	defer parts.kafka.Close()
+	if parts.glue, err = embedded.StartGlue(embedded.GlueOptions{Addr: "127.0.0.1:0"}); err != nil {
+		panic(err)
+	}
+	defer parts.glue.Close()
+	for name, value := range map[string]string{
+		"AWS_REGION": embedded.Region, "AWS_ACCESS_KEY_ID": "dev", "AWS_SECRET_ACCESS_KEY": "dev-secret",
+		"AWS_ENDPOINT_URL_S3": "http://" + store.Addr(), "AWS_ENDPOINT_URL_GLUE": "http://" + parts.glue.Addr(),
+		"AWS_EC2_METADATA_DISABLED": "true",
+	} {
+		_ = os.Setenv(name, value)
+	}
+	return m.Run()
+}
+
+// rig is one test's catalog and what it works on.
+type rig struct {
+	t     *testing.T
+	cfg   Config
+	kafka *kgo.Client
+	glue  *glue.Catalog
+	store *s3.Store
+
+	tel   *telemetry.Telemetry
+	lines chan map[string]any
+	stop  func()
+}
+
+func newRig(t *testing.T) *rig {
+	name := strings.ToLower(strings.NewReplacer("/", "_").Replace(t.Name()))
+	r := &rig{t: t, cfg: DefaultConfig(), stop: func() {}}
+	r.cfg.Database, r.cfg.FlushTopic, r.cfg.TopicReplication = name, name+".flushes", 1
+	r.cfg.Lake = "s3://weir/" + name
+	r.cfg.Kafka.Brokers = []string{parts.kafka.Addr()}
+	var err error
+	r.kafka, err = kgo.NewClient(kgo.SeedBrokers(parts.kafka.Addr()))
+	require.NoError(t, err)
+	t.Cleanup(r.kafka.Close)
+	r.glue, err = glue.Open(t.Context(), glue.Config{}, nil)
+	require.NoError(t, err)
+	loc, err := lake.ParseLocation(r.cfg.Lake)
+	require.NoError(t, err)
+	r.store, err = s3.Open(t.Context(), s3.Config{Lake: loc}, nil)
+	require.NoError(t, err)
+	t.Cleanup(func() { r.stop() })
+	return r
+}
+
+// Write takes the log, a line each.
+func (r *rig) Write(p []byte) (int, error) {
+	for line := range bytes.Lines(p) {
+		var m map[string]any
+		if err := json.Unmarshal(line, &m); err == nil {
+			r.lines <- m
+		}
+	}
+	return len(p), nil
+}
+
+func (r *rig) start() {
+	r.lines = make(chan map[string]any, 10_000)
+	tel, err := telemetry.Start(r.t.Context(), telemetry.Options{Service: "catalog", LogLevel: "debug", Output: r})
+	require.NoError(r.t, err)
+	r.tel = tel
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- Run(ctx, r.cfg, tel) }()
+	r.stop = func() {
+		cancel()
+		require.NoError(r.t, <-done)
+		require.NoError(r.t, tel.Shutdown(context.Background()))
+		r.stop = func() {}
+	}
+}
+
+// await reads the log until a line says so.
+func (r *rig) await(msg string, attrs ...any) map[string]any {
+	r.t.Helper()
+	late := time.NewTimer(time.Minute)
+	defer late.Stop()
+	var seen []string
+next:
+	for {
+		select {
+		case line := <-r.lines:
+			seen = append(seen, fmt.Sprint(line["msg"], line["err"]))
+			if line["msg"] != msg {
+				continue
+			}
+			for i := 0; i < len(attrs); i += 2 {
+				if fmt.Sprint(line[attrs[i].(string)]) != fmt.Sprint(attrs[i+1]) {
+					continue next
+				}
+			}
+			return line
+		case <-late.C:
+			r.t.Fatalf("no line %q %v; seen: %s", msg, attrs, strings.Join(seen[max(0, len(seen)-20):], "\n"))
+		}
+	}
+}
+
+func (r *rig) publish(notes ...flush.Notification) {
+	for _, n := range notes {
+		body, err := codec.EncodeCommitted(n)
+		require.NoError(r.t, err)
+		r.record(body)
+	}
+}
+
+func (r *rig) record(body []byte) {
+	require.NoError(r.t, r.kafka.ProduceSync(r.t.Context(), &kgo.Record{Topic: r.cfg.FlushTopic, Value: body}).FirstErr())
+}
+
+var topicID = lake.TopicID{1, 2, 3}
+
+func note(partition int32, seq uint64, sources ...string) flush.Notification {
+	o := lake.Owner{Group: "weir-sink", Topic: "weir.events", TopicID: topicID, Partition: partition}
+	n := flush.Notification{
+		Group: o.Group, Topic: o.Topic, TopicID: topicID, Partition: partition, Seq: seq, Manifest: o.ManifestKey(seq, "id"),
+		Low: int64(seq-1) * 10, NextLow: int64(seq) * 10, CommittedAt: time.Now(),
+	}
+	if seq > 1 {
+		n.Predecessor = o.ManifestKey(seq-1, "id")
+	}
+	for _, s := range sources {
+		for i, t := range tables() {
+			p := lake.Partition{Table: t.Name, SourceID: s, Day: lake.DayOf(time.Now())}
+			n.Files = append(n.Files, flush.NotifiedFile{
+				Table: t.Name, Partition: p, Key: lake.ObjectKey(t, p, fmt.Sprintf("%d-%d", partition, seq), i),
+				Rows: 10, Bytes: 100, MinTime: time.Now(), MaxTime: time.Now(),
+			})
+		}
+	}
+	return n
+}
+
+func (r *rig) partitions(table string) []string {
+	list, err := Partitions(r.t.Context(), r.cfg, table)
+	require.NoError(r.t, err)
+	var sources []string
+	for _, p := range list {
+		sources = append(sources, p.SourceID)
+	}
+	return sources
+}
+
+func TestEndToEnd(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	r.await("created in Glue", "table", "eventlogs_raw")
+	r.publish(note(0, 1, "a:b", "s2"), note(1, 1, "s2"))
+	r.record([]byte("no notification"))
+	r.publish(note(0, 2, "s3"), note(0, 2, "s3"))
+	r.await("a record of the flush topic is no notification; passed over", "offset", 2)
+	r.await("offset committed", "next", 5)
+
+	list, err := Tables(t.Context(), r.cfg)
+	require.NoError(t, err)
+	require.Len(t, list, 2)
+	require.Equal(t, "eventlogs", list[0].Name)
+	require.Equal(t, "s3://weir/testendtoend/eventlogs/", list[0].Location)
+	require.Equal(t, "1", list[0].SchemaVersion)
+	require.Equal(t, ColumnInfo{Name: "dt", Type: "string", Partition: true}, list[0].Columns[len(list[0].Columns)-1])
+	require.Equal(t, ColumnInfo{Name: "anonymousid", Type: "string"}, list[0].Columns[0])
+	held, err := r.glue.GetTable(t.Context(), r.cfg.Database, "eventlogs_raw")
+	require.NoError(t, err)
+	require.Equal(t, "org.openx.data.jsonserde.JsonSerDe", held.Format.Serde)
+	require.Equal(t, "EXTERNAL_TABLE", held.Type)
+	indexes, err := r.glue.PartitionIndexes(t.Context(), r.cfg.Database, "eventlogs")
+	require.NoError(t, err)
+	require.Equal(t, []glue.PartitionIndex{{Name: "weir", Keys: []string{"sourceid", "dt"}}}, indexes)
+
+	for _, table := range []string{"eventlogs", "eventlogs_raw"} {
+		require.ElementsMatch(t, []string{"a:b", "s2", "s3"}, r.partitions(table))
+	}
+	some, err := Partitions(t.Context(), r.cfg, "eventlogs")
+	require.NoError(t, err)
+	require.Contains(t, some[0].Location, "s3://weir/testendtoend/eventlogs/sourceid=a%3Ab/dt="+lake.DayOf(time.Now()).String()+"/")
+	_, err = Partitions(t.Context(), r.cfg, "nothing")
+	require.EqualError(t, err, "there is no table testendtoend.nothing")
+
+	body, _, err := r.store.Get(t.Context(), lake.GateKey(r.cfg.Database, topicID))
+	require.NoError(t, err)
+	gate, err := codec.DecodeGate(body)
+	require.NoError(t, err)
+	require.Equal(t, uint64(2), gate.Marks[0].Seq)
+	require.Equal(t, uint64(1), gate.Marks[1].Seq)
+
+	answer := httptest.NewRecorder()
+	r.tel.MetricsHandler().ServeHTTP(answer, httptest.NewRequest("GET", "/metrics", nil))
+	for _, want := range []string{
+		`weir_catalog_delay_seconds_count{weir_table="eventlogs"} 4`,
+		`weir_catalog_operations_total{`, `weir_catalog_operation_duration_seconds_bucket{`, `weir_catalog_pending_files{`,
+		`weir_catalog_pending_age_seconds{`, `weir_catalog_alarms_total{`, `kind="unreadable"`, `weir_s3_attempt_duration_seconds_bucket{`,
+	} {
+		require.True(t, strings.Contains(answer.Body.String(), want), "%s in %s", want, grep(answer.Body.String(), "weir_"))
+	}
+	r.stop()
+
+	// Another one goes on where this one was; and a third that has lost the offset
+	// and the cache.
+	for _, lose := range []func(){
+		func() {},
+		func() {
+			_, err := kadm.NewClient(r.kafka).DeleteGroups(t.Context(), r.cfg.Group())
+			require.NoError(t, err)
+		},
+	} {
+		lose()
+		r.start()
+		at := r.end()
+		r.publish(note(0, gate.Marks[0].Seq+1, "s3", fmt.Sprint("n", at)))
+		r.await("offset committed", "next", at+1)
+		require.Contains(t, r.partitions("eventlogs"), fmt.Sprint("n", at))
+		r.stop()
+		mark := gate.Marks[0]
+		mark.Seq++
+		gate.Marks[0] = mark
+	}
+}
+
+func (r *rig) end() int64 {
+	spans, err := kafka.Spans(r.t.Context(), r.kafka, r.cfg.FlushTopic)
+	require.NoError(r.t, err)
+	return spans[0].End
+}
+
+func TestFaultsOfGlue(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	r.await("created in Glue", "table", "eventlogs_raw")
+	flaky := true
+	for _, f := range []embedded.GlueFault{
+		{Op: "BatchCreatePartition", Count: 4, Code: "ThrottlingException"},
+		{Op: "BatchCreatePartition", Count: 1, Drop: true, Land: true},
+		{Op: "BatchCreatePartition", Items: func(values []string) string {
+			switch {
+			case values[0] == "z-bad":
+				return "InvalidInputException"
+			case values[0] == "flaky" && flaky:
+				flaky = false
+				return "InternalServiceException"
+			}
+			return ""
+		}},
+	} {
+		inject := parts.glue.Inject(f)
+		defer inject.Remove()
+	}
+	var many []string
+	for i := range 120 {
+		many = append(many, fmt.Sprintf("s%03d", i))
+	}
+	r.publish(note(0, 1, append(many, "z-bad", "flaky")...), note(0, 2, "after"))
+	r.await("trying again", "dependency", "glue")
+	require.Contains(t, dependency(r, "glue").Error, "throttled")
+	r.await("Glue refuses a partition; its files cannot be queried", "source", "z-bad")
+	r.await("offset committed", "next", 2)
+	require.ElementsMatch(t, append(many, "flaky", "after"), r.partitions("eventlogs"))
+	require.Equal(t, "up", dependency(r, "glue").State)
+}
+
+func dependency(r *rig, name string) telemetry.DependencyReport {
+	for _, d := range r.tel.Health.Report().Dependencies {
+		if d.Name == name {
+			return d
+		}
+	}
+	r.t.Fatalf("readyz does not list %s", name)
+	return telemetry.DependencyReport{}
+}
+
+func TestGlueDownIsWaitedFor(t *testing.T) {
+	r := newRig(t)
+	down := parts.glue.Inject(embedded.GlueFault{Code: "InternalServiceException"})
+	defer down.Remove()
+	r.start()
+	r.await("trying again", "dependency", "glue")
+	report := r.tel.Health.Report()
+	require.True(t, report.Ready, "a catalog that waits for Glue is not taken out of service")
+	require.Equal(t, "down", dependency(r, "glue").State)
+	require.Contains(t, dependency(r, "glue").Error, "InternalServiceException")
+	r.publish(note(0, 1, "s1"))
+	down.Remove()
+	r.await("offset committed", "next", 1)
+	require.Equal(t, "up", dependency(r, "glue").State)
+	require.Equal(t, []string{"s1"}, r.partitions("eventlogs"))
+}
+
+// What people wrote into a table is there after an update whose answer is lost.
+func TestOthersWorkIsKept(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	r.await("created in Glue", "table", "eventlogs_raw")
+	r.stop()
+	held, err := r.glue.GetTable(t.Context(), r.cfg.Database, "eventlogs")
+	require.NoError(t, err)
+	held.Description, held.Parameters["team"] = "ours", "growth"
+	held.Columns[0].Comment = "who it was"
+	held.Columns[2] = glue.Column{Name: "theirs", Type: "date", Comment: "by hand"} // in place of type
+	require.NoError(t, r.glue.UpdateTable(t.Context(), held))
+
+	lost := parts.glue.Inject(embedded.GlueFault{Op: "UpdateTable", Count: 1, Drop: true, Land: true})
+	defer lost.Remove()
+	r.start()
+	r.publish(note(0, 1, "s1"))
+	r.await("offset committed", "next", 1)
+	require.Equal(t, 1, lost.Hits())
+	got, err := r.glue.GetTable(t.Context(), r.cfg.Database, "eventlogs")
+	require.NoError(t, err)
+	require.Equal(t, "type", got.Columns[len(got.Columns)-1].Name)
+	require.Equal(t, held.Columns, got.Columns[:len(got.Columns)-1])
+	require.Equal(t, "ours", got.Description)
+	require.Equal(t, "growth", got.Parameters["team"])
+	require.Equal(t, "2", got.Parameters["weir.schema_version"])
+}
+
+func TestAlarm(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	r.await("created in Glue", "table", "eventlogs_raw")
+	other := note(0, 2, "x")
+	other.Manifest += "x"
+	r.publish(note(0, 1, "s1"), note(0, 2, "s1"), other, note(0, 3, "y"), note(1, 1, "s2"))
+	line := r.await("partition stopped at the gate: its flushes are not made visible any more")
+	require.EqualValues(t, 0, line["partition"])
+	r.await("offset committed", "next", 5)
+	require.ElementsMatch(t, []string{"s1", "s2"}, r.partitions("eventlogs"))
+	require.Equal(t, "down", dependency(r, "gate weir.events/0").State)
+	r.stop()
+	r.start()
+	r.await("partition stopped at the gate: its flushes are not made visible any more", "topic_id", topicID.String())
+}
+
+func TestValidate(t *testing.T) {
+	require.Empty(t, DefaultConfig().Validate())
+	var faults []string
+	for _, err := range (Config{Lake: "x", Database: "A-b", FlushTopic: "a b"}).Validate() {
+		faults = append(faults, strings.SplitN(err.Error(), ":", 2)[0])
+	}
+	require.Equal(t, []string{"lake", "database", "flush-topic", "topic-replication", "kafka-brokers"}, faults)
+	require.ErrorContains(t, Run(t.Context(), Config{}, telemetry.Discard()), "settings are wrong")
+}
+
+func grep(text, word string) string {
+	var found []string
+	for line := range strings.Lines(text) {
+		if strings.Contains(line, word) && !strings.Contains(line, "_bucket") {
+			found = append(found, line)
+		}
+	}
+	return strings.Join(found, "")
+}

@@ -1,0 +1,220 @@
+package catalog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"strconv"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+
+	"weir/pkg/glue"
+	"weir/pkg/s3"
+	"weir/pkg/telemetry"
+	"weir/services/catalog/internal/follow"
+)
+
+// metrics turns the follower's facts into log lines, instruments and health.
+type metrics struct {
+	log    *slog.Logger
+	health *telemetry.Health
+
+	delay      metric.Float64Histogram
+	operations metric.Int64Counter
+	duration   metric.Float64Histogram
+	schema     metric.Int64Counter
+	partitions metric.Int64Counter
+	alarms     metric.Int64Counter
+	s3Duration metric.Float64Histogram
+	s3Bytes    metric.Int64Counter
+	watch      metric.Registration
+
+	mu      sync.Mutex
+	pending follow.Pending // what the round at hand has to make visible
+	tables  map[string]struct{}
+}
+
+func newMetrics(tel *telemetry.Telemetry) (*metrics, error) {
+	m := &metrics{log: tel.Log, health: tel.Health, tables: make(map[string]struct{})}
+	for _, t := range tables() {
+		m.tables[t.Name] = struct{}{}
+	}
+	meter := tel.Meter
+	var errs [11]error
+	m.delay, errs[0] = meter.Float64Histogram("weir.catalog.delay", metric.WithUnit("s"), telemetry.DelaySeconds(),
+		metric.WithDescription("From the publishing of a file to the moment it can be queried."))
+	m.operations, errs[1] = meter.Int64Counter("weir.catalog.operations", metric.WithUnit("{operation}"),
+		metric.WithDescription("Requests to Glue, every attempt counted."))
+	m.duration, errs[2] = meter.Float64Histogram("weir.catalog.operation.duration", metric.WithUnit("s"), telemetry.AttemptSeconds(),
+		metric.WithDescription("One request to Glue."))
+	m.schema, errs[3] = meter.Int64Counter("weir.catalog.schema.changes", metric.WithUnit("{change}"),
+		metric.WithDescription("Columns added or widened, and columns that could not be."))
+	m.partitions, errs[4] = meter.Int64Counter("weir.catalog.partitions", metric.WithUnit("{partition}"),
+		metric.WithDescription("Lake partitions sent to Glue: created, there already, or refused."))
+	m.alarms, errs[5] = meter.Int64Counter("weir.catalog.alarms", metric.WithUnit("{alarm}"),
+		metric.WithDescription("What should never happen and needs a person."))
+	m.s3Duration, errs[6] = meter.Float64Histogram("weir.s3.attempt.duration", metric.WithUnit("s"), telemetry.AttemptSeconds(),
+		metric.WithDescription("One request to the object store."))
+	m.s3Bytes, errs[7] = meter.Int64Counter("weir.s3.bytes", metric.WithUnit("By"),
+		metric.WithDescription("Bytes of bodies sent to and received from the object store."))
+	files, err := meter.Int64ObservableGauge("weir.catalog.pending.files", metric.WithUnit("{file}"),
+		metric.WithDescription("Files that are published and not yet visible, of the round at hand."))
+	errs[8] = err
+	age, err := meter.Float64ObservableGauge("weir.catalog.pending.age", metric.WithUnit("s"),
+		metric.WithDescription("Age of the oldest of them; 0 when there is none."))
+	errs[9] = err
+	m.watch, errs[10] = meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+		m.observe(o, files, age)
+		return nil
+	}, files, age)
+	return m, errors.Join(errs[:]...)
+}
+
+func (m *metrics) close() {
+	if m.watch != nil {
+		_ = m.watch.Unregister() // it cannot fail for a registration that was made
+	}
+}
+
+func (m *metrics) observe(o metric.Observer, files metric.Int64Observable, age metric.Float64Observable) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for t := range m.tables {
+		o.ObserveInt64(files, int64(m.pending.Files[t]), metric.WithAttributes(tableAttr(t)))
+	}
+	var seconds float64
+	if !m.pending.Oldest.IsZero() {
+		seconds = time.Since(m.pending.Oldest).Seconds()
+	}
+	o.ObserveFloat64(age, seconds)
+}
+
+func tableAttr(name string) attribute.KeyValue { return attribute.String("weir.table", name) }
+
+// fact is the follower's observer.
+func (m *metrics) fact(f follow.Fact) {
+	ctx := context.Background()
+	switch f := f.(type) {
+	case follow.Fault:
+		m.fault(f)
+	case follow.Pending:
+		m.mu.Lock()
+		m.pending = follow.Pending{Files: maps.Clone(f.Files), Oldest: f.Oldest}
+		m.mu.Unlock()
+	case follow.Visible:
+		m.delay.Record(ctx, f.Delay.Seconds(), metric.WithAttributes(tableAttr(f.Table)))
+	case follow.Registered:
+		m.count(f.Table, "created", f.Created)
+		m.count(f.Table, "stood", f.Stood)
+		m.log.Info("partitions registered", "table", f.Table, "created", f.Created, "stood", f.Stood)
+	case follow.Left:
+		m.log.Debug("offset committed", "next", f.Next)
+	case follow.SchemaChange:
+		m.schemaChange(f)
+	case follow.GapClosed:
+		m.log.Warn("notifications were missing; the manifests filled the gap", "topic", f.Topic, "partition", f.Partition, "from_seq", f.From, "to_seq", f.To)
+	case follow.Created:
+		m.log.Info("created in Glue", "database", f.Database, "table", f.Table)
+	case follow.Rewound:
+		m.log.Warn("a table was not in Glue; registering its partitions again from the start of the flush topic", "table", f.Table)
+	default:
+		m.trouble(f)
+	}
+}
+
+// trouble is what needs a person.
+func (m *metrics) trouble(f follow.Fact) {
+	switch f := f.(type) {
+	case follow.Refused:
+		m.count(f.Partition.Table, "refused", 1)
+		m.alarm("refused")
+		m.log.Error("Glue refuses a partition; its files cannot be queried", "table", f.Partition.Table,
+			"source", f.Partition.SourceID, "dt", f.Partition.Day.String(), "err", f.Err)
+	case follow.Alarm:
+		m.alarm("gate")
+		topic := f.Topic
+		if topic == "" {
+			topic = f.TopicID.String()
+		}
+		m.health.Set("gate "+topic+"/"+strconv.Itoa(int(f.Partition)), errors.New(f.Reason))
+		m.log.Error("partition stopped at the gate: its flushes are not made visible any more", "topic", f.Topic,
+			"topic_id", f.TopicID.String(), "partition", f.Partition, "manifest", f.Manifest, "reason", f.Reason)
+	case follow.Unreadable:
+		m.alarm("unreadable")
+		m.log.Error("a record of the flush topic is no notification; passed over", "offset", f.Offset, "err", f.Err)
+	case follow.UnknownTable:
+		m.alarm("unknown_table")
+		m.log.Error("notifications name a table that this version does not keep", "table", f.Table)
+	case follow.MissingObject:
+		m.alarm("missing_object")
+		m.log.Error("a file of a published flush is not there; run weir verify", "manifest", f.Manifest, "key", f.Key)
+	case follow.Rival:
+		m.alarm("rival")
+		m.log.Error("another catalog writes the same gate memory: run one for each database", "key", f.Key)
+	}
+}
+
+func (m *metrics) alarm(kind string) {
+	m.alarms.Add(context.Background(), 1, metric.WithAttributes(attribute.String("kind", kind)))
+}
+
+func (m *metrics) count(table, outcome string, n int) {
+	m.partitions.Add(context.Background(), int64(n), metric.WithAttributes(tableAttr(table), attribute.String("outcome", outcome)))
+}
+
+func (m *metrics) fault(f follow.Fault) {
+	m.health.Set(string(f.Dependency), f.Err)
+	if f.Err == nil {
+		m.log.Info("answers again", "dependency", string(f.Dependency))
+		return
+	}
+	m.log.Warn("trying again", "dependency", string(f.Dependency), "wait", f.Wait.String(), "err", f.Err)
+}
+
+func (m *metrics) schemaChange(f follow.SchemaChange) {
+	m.schema.Add(context.Background(), 1, metric.WithAttributes(tableAttr(f.Table), attribute.String("kind", string(f.Change.Kind))))
+	level, text := slog.LevelInfo, "column changed"
+	if f.Change.Kind == "conflict" {
+		level, text = slog.LevelError, "column has a type that cannot read what is written; left alone"
+	}
+	m.log.Log(context.Background(), level, text, "table", f.Table, "kind", string(f.Change.Kind),
+		"column", f.Change.Column, "from", f.Change.From, "to", f.Change.To)
+}
+
+// glueAttempt is Glue's observer: every request.
+func (m *metrics) glueAttempt(a glue.Attempt) {
+	attrs := []attribute.KeyValue{attribute.String("op", a.Op), attribute.String("outcome", a.Outcome)}
+	set := metric.WithAttributes(attrs...)
+	m.operations.Add(context.Background(), 1, set)
+	m.duration.Record(context.Background(), a.Duration.Seconds(), set)
+	switch a.Outcome {
+	case "canceled":
+	case "throttled", "unavailable", "denied", "error":
+		m.health.Set(string(follow.Glue), fmt.Errorf("%s: %w", a.Op, a.Err))
+	default:
+		m.health.Set(string(follow.Glue), nil)
+	}
+}
+
+// s3Attempt is the store's observer: every request.
+func (m *metrics) s3Attempt(a s3.Attempt) {
+	op := attribute.String("op", a.Op)
+	m.s3Duration.Record(context.Background(), a.Duration.Seconds(), metric.WithAttributes(op, attribute.String("outcome", a.Outcome)))
+	m.s3Bytes.Add(context.Background(), a.Sent, metric.WithAttributes(op, attribute.String("direction", "sent")))
+	m.s3Bytes.Add(context.Background(), a.Received, metric.WithAttributes(op, attribute.String("direction", "received")))
+	switch a.Outcome {
+	case "canceled":
+	case "throttled", "server_error", "timeout", "denied", "error":
+		m.health.Set(string(follow.Objects), fmt.Errorf("%s: %w", a.Op, a.Err))
+	default:
+		m.health.Set(string(follow.Objects), nil)
+	}
+}
+
+// brokers is Kafka's: the client itself retries silently.
+func (m *metrics) brokers(err error) { m.health.Set(string(follow.Kafka), err) }

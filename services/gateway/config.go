@@ -1,0 +1,122 @@
+package gateway
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"regexp"
+	"strings"
+	"time"
+
+	"weir/pkg/kafka"
+	"weir/pkg/settings"
+	"weir/services/gateway/internal/source"
+)
+
+// Config is every setting of the gateway, under the names that flags, environment
+// and file share.
+type Config struct {
+	kafka.Config `embed:""`
+
+	Listen        string          `name:"listen" default:"127.0.0.1:8080" help:"Address of the HTTP API; port 0 picks a free one."`
+	Sources       string          `name:"sources" default:"sources.yaml" help:"File of the sources and their write keys; read again when it changes."`
+	Topic         string          `name:"topic" default:"weir.events" help:"Topic of the events."`
+	RejectedTopic string          `name:"rejected-topic" default:"weir.rejected" help:"Topic of events that are refused one by one."`
+	MaxBody       settings.Bytes  `name:"max-body" default:"4MiB" help:"Largest body of a request, decompressed."`
+	MaxEvent      settings.Bytes  `name:"max-event" default:"36KiB" help:"Largest event, with what it inherits from its batch; larger ones are rejected one by one."`
+	MaxEvents     int             `name:"max-events" default:"2500" help:"Most events of a batch; those beyond are rejected one by one."`
+	InFlight      settings.Memory `name:"in-flight" default:"256MiB" help:"What all unanswered requests and unacknowledged events may hold together, as a size or a share of the memory; beyond it the answer is 503 at once."`
+	AckDeadline   time.Duration   `name:"ack-deadline" default:"5s" help:"How long Kafka may take to acknowledge a request's events; then the answer is 503."`
+
+	TrustedProxies []string      `name:"trusted-proxies" help:"Addresses or CIDR ranges of proxies whose X-Forwarded-For counts."`
+	PublicHost     string        `name:"public-host" help:"Host, and port if it is not the usual one, under which clients reach the gateway; the settings document names it. Empty: not named."`
+	AccessLog      bool          `name:"access-log" help:"Log a line for every request; never its body or its key."`
+	DrainDelay     time.Duration `name:"drain-delay" default:"0s" help:"How long to go on serving, unready, before new requests are refused on shutdown."`
+
+	TopicPartitions  int32           `name:"topic-partitions" default:"12" help:"Partitions of a topic that is missing and is created."`
+	TopicReplication int16           `name:"topic-replication" default:"3" help:"Replicas of a topic that is created."`
+	TopicRetention   kafka.Retention `name:"topic-retention" default:"7d" help:"How long a topic that is created keeps its records: days such as 7d, a duration, or forever."`
+}
+
+// DefaultConfig is what the defaults in the tags of Config give.
+func DefaultConfig() Config {
+	return Config{
+		Config:           kafka.Config{Brokers: []string{"127.0.0.1:9092"}},
+		Listen:           "127.0.0.1:8080",
+		Sources:          "sources.yaml",
+		Topic:            "weir.events",
+		RejectedTopic:    "weir.rejected",
+		MaxBody:          4 * settings.MiB,
+		MaxEvent:         36 * settings.KiB,
+		MaxEvents:        2500,
+		InFlight:         settings.Memory{Bytes: 256 * settings.MiB},
+		AckDeadline:      5 * time.Second,
+		TopicPartitions:  12,
+		TopicReplication: 3,
+		TopicRetention:   kafka.Retention(7 * 24 * time.Hour),
+	}
+}
+
+// Validate lists everything that is wrong, the sources file included.
+func (c Config) Validate() []error {
+	f := settings.Faults(c.Config.Validate())
+	c.checkNames(&f)
+	c.checkSizes(&f)
+	c.checkTopics(&f)
+	_, err := source.Load(c.Sources)
+	f.AddErr("sources", err)
+	return f
+}
+
+func (c Config) checkNames(f *settings.Faults) {
+	_, port, err := net.SplitHostPort(c.Listen)
+	f.Check(err == nil && port != "", "listen", "%q is not host:port", c.Listen)
+	_, err = parsePrefixes(c.TrustedProxies)
+	f.AddErr("trusted-proxies", err)
+	f.Check(!strings.ContainsAny(c.PublicHost, "/ ?#@"), "public-host", "%q is not a host: leave the scheme and the path out", c.PublicHost)
+}
+
+func (c Config) checkSizes(f *settings.Faults) {
+	f.Check(c.MaxBody >= settings.KiB && c.MaxBody <= 64*settings.MiB, "max-body", "%s is not between 1KiB and 64MiB", c.MaxBody)
+	f.Check(c.MaxEvent >= settings.KiB && c.MaxEvent <= c.MaxBody, "max-event", "%s is not between 1KiB and max-body", c.MaxEvent)
+	f.Check(c.MaxEvents >= 1 && c.MaxEvents <= 100_000, "max-events", "%d is not between 1 and 100000", c.MaxEvents)
+	// A body, the buffer it grew out of, what it becomes, and its records.
+	least := 4*c.MaxBody + settings.Bytes(c.MaxEvents)*4*settings.KiB
+	f.Check(c.inFlight() >= least, "in-flight", "%s is too little for one request of max-body and max-events: at least %s", c.inFlight(), least)
+	f.Check(c.AckDeadline >= 10*time.Millisecond && c.AckDeadline <= time.Minute, "ack-deadline", "%s is not between 10ms and 1m", c.AckDeadline)
+	f.Check(c.DrainDelay >= 0 && c.DrainDelay <= 10*time.Minute, "drain-delay", "%s is not between 0s and 10m", c.DrainDelay)
+}
+
+func (c Config) checkTopics(f *settings.Faults) {
+	for _, t := range []struct{ setting, name string }{{"topic", c.Topic}, {"rejected-topic", c.RejectedTopic}} {
+		ok, _ := regexp.MatchString(`^[A-Za-z0-9._-]{1,249}$`, t.name)
+		f.Check(ok && t.name != "." && t.name != "..", t.setting, "%q is no name that Kafka takes", t.name)
+	}
+	f.Check(c.Topic != c.RejectedTopic, "rejected-topic", "is the same as topic")
+	f.Check(c.TopicPartitions >= 1, "topic-partitions", "%d is not at least 1", c.TopicPartitions)
+	f.Check(c.TopicReplication >= 1, "topic-replication", "%d is not at least 1", c.TopicReplication)
+	f.Check(c.TopicRetention == kafka.Forever || c.TopicRetention > 0, "topic-retention", "%s is no time to keep records", c.TopicRetention)
+}
+
+func (c Config) inFlight() settings.Bytes { return c.InFlight.Of(settings.MemoryLimit()) }
+
+func (c Config) layout() kafka.Layout {
+	return kafka.Layout{Partitions: c.TopicPartitions, Replication: c.TopicReplication, Retention: c.TopicRetention}
+}
+
+// parsePrefixes reads CIDR ranges; a bare address is a range of one.
+func parsePrefixes(list []string) ([]netip.Prefix, error) {
+	prefixes := make([]netip.Prefix, 0, len(list))
+	for _, text := range list {
+		if addr, err := netip.ParseAddr(text); err == nil {
+			prefixes = append(prefixes, netip.PrefixFrom(addr.Unmap(), addr.Unmap().BitLen()))
+			continue
+		}
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, fmt.Errorf("%q is neither an address nor a CIDR range", text)
+		}
+		prefixes = append(prefixes, p.Masked())
+	}
+	return prefixes, nil
+}

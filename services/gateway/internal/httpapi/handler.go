@@ -1,0 +1,266 @@
+// Package httpapi is Segment's HTTP API: it decodes a request, hands its body and
+// its key to ingest, and encodes what came of it in the words that the unmodified
+// client libraries understand. Its invariants: success is 200 with {"success":true}
+// and nothing else, every other answer is JSON with code and message, and nothing is
+// ever redirected. It decides nothing about events (intake) or durability (produce).
+// Owned by the gateway.
+package httpapi
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+
+	"weir/services/gateway/internal/ingest"
+	"weir/services/gateway/internal/intake"
+	"weir/services/gateway/internal/produce"
+	"weir/services/gateway/internal/source"
+)
+
+// Exchange is one answered request, for metrics and the access log.
+type Exchange struct {
+	Route     string // "" = no such path
+	Method    string
+	Status    int
+	Reason    string // why it was refused: a closed set; "" = it was not
+	Source    string // "" = unknown
+	RequestID string
+	Agent     string
+	Bytes     int    // of the decompressed body
+	Retry     string // X-Retry-Count as sent; "" = a first attempt
+	Took      time.Duration
+}
+
+// Options of a Handler.
+type Options struct {
+	Ingester   *ingest.Ingester
+	Hangar     *produce.Hangar
+	MaxBody    int // bytes, decompressed
+	Trusted    []netip.Prefix
+	PublicHost string // host[:port] for the settings document; "" = left out
+
+	Log        *slog.Logger
+	Propagator propagation.TextMapPropagator
+	Tracer     trace.Tracer // nil = no spans of our own
+	Observe    func(Exchange)
+	Started    func() // a request begins; Observe ends it
+}
+
+// Handler serves the API. It starts closed: Open lets requests in, Drain ends them.
+type Handler struct {
+	opts    Options
+	readers readers
+	gate    atomic.Uint32
+}
+
+const (
+	gateStarting uint32 = iota
+	gateOpen
+	gateLeaving  // serves, and hangs up after each answer
+	gateDraining // refuses
+)
+
+// New makes a handler.
+func New(o Options) *Handler { return &Handler{opts: o} }
+
+// Open lets requests in.
+func (h *Handler) Open() { h.gate.Store(gateOpen) }
+
+// Leave goes on serving but asks every client to connect anew, elsewhere.
+func (h *Handler) Leave() { h.gate.Store(gateLeaving) }
+
+// Drain refuses new requests; those inside are answered.
+func (h *Handler) Drain() { h.gate.Store(gateDraining) }
+
+// exchange is one request on its way through.
+type exchange struct {
+	Exchange
+	w     http.ResponseWriter
+	r     *http.Request
+	route route
+	start time.Time
+}
+
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	x := &exchange{w: w, r: r, start: time.Now(), route: match(r.URL.Path)}
+	x.Route, x.Method = x.route.name, r.Method
+	h.opts.Started()
+	defer h.end(x)
+	allowOrigin(w.Header(), r.Header["Origin"])
+	if h.gate.Load() == gateLeaving {
+		w.Header()["Connection"] = []string{"close"}
+	}
+	h.serve(x)
+}
+
+func (h *Handler) serve(x *exchange) {
+	switch {
+	case x.route.kind == noRoute:
+		x.refuse(noPath)
+	case x.r.Method == http.MethodOptions:
+		x.Status = http.StatusNoContent
+		preflight(x.w, x.r)
+	case !x.allowed():
+		x.w.Header()["Allow"] = []string{x.route.method() + ", OPTIONS"}
+		x.refuse(noMethod)
+	case h.gate.Load() == gateStarting:
+		x.refuse(starting)
+	case h.gate.Load() == gateDraining:
+		x.refuse(draining)
+	case x.route.kind == settingsRoute:
+		h.serveSettings(x)
+	case x.route.kind == metricsRoute:
+		x.succeed(nil)
+	default:
+		h.servePost(x)
+	}
+}
+
+func (x *exchange) allowed() bool {
+	m := x.route.method()
+	return x.r.Method == m || m == http.MethodGet && x.r.Method == http.MethodHead
+}
+
+// end answers a panic, and reports.
+func (h *Handler) end(x *exchange) {
+	if p := recover(); p != nil {
+		if p == http.ErrAbortHandler {
+			panic(p)
+		}
+		h.opts.Log.Error("a request met a defect", "panic", p, "route", x.Route, "request_id", x.RequestID, "stack", string(debug.Stack()))
+		x.refuse(internal)
+	}
+	x.Took = time.Since(x.start)
+	h.opts.Observe(x.Exchange)
+}
+
+func (x *exchange) refuse(f fault) {
+	x.Reason = f.label()
+	x.Status = f.write(x.w, x.r)
+}
+
+func (x *exchange) succeed(list []intake.Rejection) {
+	x.Status = http.StatusOK
+	writeSuccess(x.w, list)
+}
+
+func (h *Handler) serveSettings(x *exchange) {
+	s, err := h.opts.Ingester.Authorize([]byte(x.route.writeKey))
+	if err != nil {
+		x.refuse(noKey)
+		return
+	}
+	x.Source, x.Status = s.ID, http.StatusOK
+	apiHost := ""
+	if h.opts.PublicHost != "" {
+		apiHost = h.opts.PublicHost + "/v1"
+	}
+	writeSettings(x.w, x.r, x.route.writeKey, apiHost)
+}
+
+func (h *Handler) servePost(x *exchange) {
+	x.RequestID = ingest.NewRequestID(x.start)
+	x.Agent, x.Retry = x.r.UserAgent(), x.r.Header.Get("X-Retry-Count")
+	x.w.Header()["X-Request-Id"] = []string{x.RequestID}
+	s, err := h.headerSource(x.r)
+	if err != nil {
+		x.refuse(faultOf(err))
+		return
+	}
+	if s != nil {
+		x.Source = s.ID
+	}
+	if x.r.ContentLength > int64(h.opts.MaxBody) {
+		x.refuse(tooLarge)
+		return
+	}
+	f, ok := h.opts.Hangar.Begin(int(x.r.ContentLength) + 1) // one more: its end is seen without growing
+	if !ok {
+		x.refuse(overloaded)
+		return
+	}
+	defer f.Release()
+	if err := h.post(x, f, s); err != nil {
+		x.refuse(faultOf(err))
+		return
+	}
+	x.succeed(f.Intake.Rejected)
+}
+
+func (h *Handler) post(x *exchange, f *produce.Flight, s *source.Source) error {
+	err := h.readers.fill(f, x.r, h.opts.MaxBody)
+	x.Bytes = len(f.Body)
+	if err != nil {
+		return err
+	}
+	ctx, span := h.span(x)
+	defer span.End()
+	return h.opts.Ingester.Ingest(f, ingest.Request{
+		Route: intakeRoute(x.route), Source: s, QueryKey: queryKey(x.r.URL.RawQuery),
+		ClientIP: clientIP(x.r, h.opts.Trusted), ID: x.RequestID, ReceivedAt: time.Now(),
+		TraceParent: traceParent(ctx),
+	})
+}
+
+// headerSource finds the source of the key in the Authorization header, before the
+// body is read; nil where there is none.
+func (h *Handler) headerSource(r *http.Request) (*source.Source, error) {
+	authorization := r.Header["Authorization"]
+	if len(authorization) == 0 {
+		return nil, nil
+	}
+	key := basicKey(authorization[0])
+	if len(key) == 0 {
+		return nil, nil
+	}
+	return h.opts.Ingester.Authorize(key)
+}
+
+// span starts the request's span where traces are exported, as a child of the
+// client's; it passes the client's on where they are not.
+func (h *Handler) span(x *exchange) (context.Context, trace.Span) {
+	ctx := x.r.Context()
+	if x.r.Header["Traceparent"] != nil {
+		ctx = h.opts.Propagator.Extract(ctx, propagation.HeaderCarrier(x.r.Header))
+	}
+	if h.opts.Tracer == nil {
+		return ctx, trace.SpanFromContext(context.Background())
+	}
+	return h.opts.Tracer.Start(ctx, "POST "+x.Route, trace.WithSpanKind(trace.SpanKindServer), trace.WithTimestamp(x.start))
+}
+
+// traceParent is the header that ties a record to its request; "" unless sampled.
+func traceParent(ctx context.Context) string {
+	if !trace.SpanContextFromContext(ctx).IsSampled() {
+		return ""
+	}
+	carrier := propagation.MapCarrier{}
+	propagation.TraceContext{}.Inject(ctx, carrier)
+	return carrier["traceparent"]
+}
+
+func intakeRoute(r route) intake.Route {
+	if r.kind == batchRoute {
+		return intake.Batch
+	}
+	switch r.typ {
+	case "track":
+		return intake.Track
+	case "identify":
+		return intake.Identify
+	case "page":
+		return intake.Page
+	case "screen":
+		return intake.Screen
+	case "group":
+		return intake.Group
+	}
+	return intake.Alias
+}

@@ -1,0 +1,214 @@
+package produce
+
+import (
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"weir/services/gateway/internal/intake"
+)
+
+// recordOverhead is what one record costs beside its bytes, in this process: what
+// intake notes of it, its struct, its headers and its place in the client's batch.
+const recordOverhead = 1024
+
+// Hangar makes flights under one byte budget.
+type Hangar struct {
+	Budget  *Budget
+	buffers buffers
+	flights sync.Pool
+}
+
+// NewHangar makes flights that hold at most limit bytes together.
+func NewHangar(limit int64) *Hangar { return &Hangar{Budget: NewBudget(limit)} }
+
+// Flight is one request on its way: its body, what intake made of it, and the
+// records. Everything the records point to belongs to it, and is used again once
+// both the request is answered and Kafka's client let go of every record.
+type Flight struct {
+	Body    []byte        // what was read; nil after DropBody
+	Intake  intake.Intake // its results are what the records point to
+	Scratch []byte        // header values; those who append see to it that it does not move
+	Headers []Header      // those that all records share
+
+	hangar  *Hangar
+	body    *buffer
+	charged int64 // of the budget
+	large   bool  // too large to be kept in a pool as it is
+
+	records []kgo.Record
+
+	refs    atomic.Int32 // the request, and every record in Kafka's client
+	pending atomic.Int32 // records without an outcome
+	failure atomic.Pointer[error]
+	done    chan struct{} // one token when the last outcome is there
+	timer   *time.Timer
+	promise func(*kgo.Record, error)
+}
+
+// Begin admits a request whose body is expected to have n bytes (0 = unknown). False
+// means that the budget does not allow it now.
+func (h *Hangar) Begin(n int) (*Flight, bool) {
+	f, _ := h.flights.Get().(*Flight)
+	if f == nil {
+		f = h.newFlight()
+	}
+	if !f.setBody(n) {
+		h.flights.Put(f)
+		return nil, false
+	}
+	f.refs.Store(1)
+	return f, true
+}
+
+func (h *Hangar) newFlight() *Flight {
+	f := &Flight{hangar: h, done: make(chan struct{}, 1), timer: time.NewTimer(time.Hour)}
+	f.timer.Stop()
+	f.promise = func(_ *kgo.Record, err error) {
+		if err != nil {
+			f.failure.CompareAndSwap(nil, &err)
+		}
+		f.finish(1)
+	}
+	return f
+}
+
+// Fill reads the body: at most limit bytes, or ErrTooLarge; ErrFull when the budget
+// does not allow what it has grown to.
+func (f *Flight) Fill(r io.Reader, limit int) error {
+	for {
+		if full := cap(f.Body); len(f.Body) == full && !f.setBody(min(2*full, max(limit, full)+1)) {
+			return ErrFull
+		}
+		n, err := r.Read(f.Body[len(f.Body):cap(f.Body)])
+		f.Body = f.Body[:len(f.Body)+n]
+		if len(f.Body) > limit {
+			return ErrTooLarge
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// setBody moves the body to a buffer of at least n bytes.
+func (f *Flight) setBody(n int) bool {
+	b, ok := f.take(n)
+	if !ok {
+		return false
+	}
+	body := append(b.bytes[:0], f.Body...)
+	f.give(f.body)
+	f.body, f.Body = b, body
+	return true
+}
+
+// DropBody gives the body back: nothing that intake made points into it.
+func (f *Flight) DropBody() {
+	f.large = f.large || len(f.Body) > keepBytes
+	f.give(f.body)
+	f.body, f.Body = nil, nil
+}
+
+// Reserve charges n bytes that the flight holds outside its buffers.
+func (f *Flight) Reserve(n int64) bool {
+	if !f.hangar.Budget.Take(n) {
+		return false
+	}
+	f.charged += n
+	return true
+}
+
+func (f *Flight) take(n int) (*buffer, bool) {
+	size := sizeOf(n)
+	if !f.Reserve(int64(size)) {
+		return nil, false
+	}
+	return f.hangar.buffers.get(size), true
+}
+
+func (f *Flight) give(b *buffer) {
+	if b == nil {
+		return
+	}
+	size := int64(cap(b.bytes))
+	f.hangar.buffers.put(b)
+	f.hangar.Budget.Give(size)
+	f.charged -= size
+}
+
+// Header is one header of a record.
+type Header = kgo.RecordHeader
+
+// Room makes place for n records, so that adding them moves none.
+func (f *Flight) Room(n int) bool {
+	if !f.Reserve(int64(n) * recordOverhead) {
+		return false
+	}
+	f.large = f.large || n > keepRecords
+	if cap(f.records) < n {
+		f.records = make([]kgo.Record, 0, n)
+	}
+	return true
+}
+
+// Add puts a record into the flight; Room was made for it. What it is given is
+// borrowed as long as the flight.
+func (f *Flight) Add(topic string, key, value []byte, at time.Time, headers []Header) {
+	f.records = append(f.records, kgo.Record{Topic: topic, Key: key, Value: value, Timestamp: at, Headers: headers})
+}
+
+// takeOff counts every record in.
+func (f *Flight) takeOff() {
+	n := int32(len(f.records))
+	f.refs.Add(n)
+	f.pending.Store(n)
+}
+
+// finish notes the outcome of n records. It runs in the goroutine that serves every
+// promise of the client: it must not block.
+func (f *Flight) finish(n int) {
+	if f.pending.Add(int32(-n)) == 0 {
+		f.done <- struct{}{} // has room: one token a flight
+	}
+	f.unref(n)
+}
+
+// Release is the request's end: it is answered and looks at the flight no more.
+func (f *Flight) Release() { f.unref(1) }
+
+func (f *Flight) unref(n int) {
+	if f.refs.Add(int32(-n)) == 0 {
+		f.land()
+	}
+}
+
+// keepRecords and keepBytes bound what an idle flight keeps room for.
+const (
+	keepRecords = 1024
+	keepBytes   = 256 << 10
+)
+
+func (f *Flight) land() {
+	f.DropBody()
+	f.hangar.Budget.Give(f.charged)
+	f.charged = 0
+	clear(f.records)
+	clear(f.Headers)
+	f.records, f.Headers, f.Scratch = f.records[:0], f.Headers[:0], f.Scratch[:0]
+	if f.large {
+		f.Intake, f.records, f.large = intake.Intake{}, nil, false
+	}
+	f.failure.Store(nil)
+	select {
+	case <-f.done: // the request did not wait for it
+	default:
+	}
+	f.hangar.flights.Put(f)
+}

@@ -1,0 +1,203 @@
+package source
+
+import (
+	"crypto/rand"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func parse(t *testing.T, text string) *Index {
+	t.Helper()
+	x, err := Parse([]byte(text))
+	require.NoError(t, err)
+	return x
+}
+
+func TestLookup(t *testing.T) {
+	x := parse(t, `
+sources:
+  - id: web
+    name: The web site
+    write_keys: [wk-web, wk-web-2, "`+HashKey("pepper", "wk-web-hashed")+`"]
+  - id: app
+    enabled: false
+    write_keys: ["`+HashKey("salt", "wk-app")+`"]
+  - {id: idle, enabled: false}
+`)
+	require.Len(t, x.Sources(), 3)
+	for range 3 { // the second time from what is remembered
+		for key, id := range map[string]string{"wk-web": "web", "wk-web-2": "web", "wk-web-hashed": "web", "wk-app": "app"} {
+			s, ok := x.Lookup([]byte(key))
+			require.True(t, ok, key)
+			require.Equal(t, id, s.ID)
+			require.Equal(t, id, string(s.Key))
+			require.Equal(t, id == "web", s.Enabled)
+		}
+		for _, key := range []string{"", "wk", "web", "WK-WEB", HashKey("salt", "wk-app"), "saltwk-app"} {
+			_, ok := x.Lookup([]byte(key))
+			require.False(t, ok, key)
+		}
+	}
+}
+
+func TestUnknownKeysAreRememberedUpToABound(t *testing.T) {
+	x := parse(t, "sources: [{id: a, write_keys: ['"+HashKey("s", "k")+"']}]")
+	for range maxMisses + 100 {
+		_, ok := x.Lookup([]byte(rand.Text()))
+		require.False(t, ok)
+	}
+	n := 0
+	x.found.Range(func(any, any) bool { n++; return true })
+	require.Equal(t, maxMisses, n)
+	_, ok := x.Lookup([]byte("k"))
+	require.True(t, ok)
+}
+
+func TestEveryFaultIsReportedAndNoKeyIsShown(t *testing.T) {
+	_, err := Parse([]byte(`
+sources:
+  - {id: "a/b", write_keys: [secret-1]}
+  - {id: ok, write_keys: [secret-1, "", "sha256:nosum", "sha256:salt:abcd", "sha256::` + strings.Repeat("0", 64) + `"]}
+  - {id: ok, write_keys: []}
+  - {id: "..", write_keys: [secret-2]}
+  - {id: hidden, write_keys: ["` + HashKey("x", "secret-2") + `"]}
+`))
+	require.Error(t, err)
+	require.NotContains(t, err.Error(), "secret")
+	for _, want := range []string{
+		`source 1 (id "a/b"): an id has`,
+		`source 2 (id "ok"): write key 1 stands at source 1 too`,
+		`source 2 (id "ok"): write key 2 is empty`,
+		`source 2 (id "ok"): write key 3: want sha256:`,
+		`source 2 (id "ok"): write key 4: want 64 hex digits`,
+		`source 2 (id "ok"): write key 5: want sha256:`,
+		`source 3 (id "ok"): source 2 has the same id`,
+		`source 3 (id "ok"): write_keys is empty`,
+		`source 4 (id ".."): an id has`,
+		`source 4 (id ".."): one of its write keys stands, salted, at source 5 too`,
+	} {
+		require.ErrorContains(t, err, want)
+	}
+}
+
+func TestWrongShapes(t *testing.T) {
+	for _, text := range []string{
+		"sources: [{id: a, write_keys: secret-key}]",
+		"sources: [{id: a, writekeys: [secret-key]}]",
+		"sources: {secret-key: 1}",
+		"secret-key",
+		"sources: [",
+	} {
+		_, err := Parse([]byte(text))
+		require.Error(t, err, text)
+		require.NotContains(t, err.Error(), "secret")
+	}
+	for _, text := range []string{"", "sources: []", "# nobody yet\n"} {
+		require.Empty(t, parse(t, text).Sources())
+	}
+}
+
+// write replaces the file as an editor does, and makes sure that its time moves.
+func write(t *testing.T, path, text string, at time.Time) {
+	t.Helper()
+	next := path + ".next"
+	require.NoError(t, os.WriteFile(next, []byte(text), 0o600))
+	require.NoError(t, os.Chtimes(next, at, at))
+	require.NoError(t, os.Rename(next, path))
+}
+
+func TestWatcherKeepsTheLastGoodSources(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sources.yaml")
+	_, err := Open(path)
+	require.ErrorIs(t, err, os.ErrNotExist)
+
+	at := time.Now()
+	write(t, path, "sources: [{id: a, write_keys: [k1]}]", at)
+	w, err := Open(path)
+	require.NoError(t, err)
+	_, changed := w.look()
+	require.False(t, changed)
+
+	write(t, path, "sources: [{id: a, write_keys: [k1, k2]}, {id: b, write_keys: [k3]}]", at.Add(time.Second))
+	r, changed := w.look()
+	require.True(t, changed)
+	require.NoError(t, r.Err)
+	require.Equal(t, 2, r.Sources)
+
+	write(t, path, "sources: [{id: a}, oops]", at.Add(2*time.Second))
+	r, changed = w.look()
+	require.True(t, changed)
+	require.Error(t, r.Err)
+	require.Equal(t, 2, r.Sources)
+	_, ok := w.Lookup([]byte("k3"))
+	require.True(t, ok, "the last good sources stay in force")
+	_, changed = w.look()
+	require.False(t, changed, "a refused file is reported once")
+
+	require.NoError(t, os.Remove(path))
+	r, changed = w.look()
+	require.True(t, changed)
+	require.ErrorIs(t, r.Err, os.ErrNotExist)
+	_, ok = w.Lookup([]byte("k1"))
+	require.True(t, ok)
+
+	write(t, path, "sources: [{id: b, write_keys: [k3]}]", at.Add(3*time.Second))
+	r, changed = w.look()
+	require.True(t, changed)
+	require.NoError(t, r.Err)
+	_, ok = w.Lookup([]byte("k1"))
+	require.False(t, ok, "a revoked key is refused")
+}
+
+func TestFollowReportsChangesWhileOthersLookUp(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sources.yaml")
+	at := time.Now()
+	write(t, path, "sources: [{id: a, write_keys: [k0]}]", at)
+	w, err := Open(path)
+	require.NoError(t, err)
+	reports := make(chan Reload)
+	ctx := t.Context()
+	var readers sync.WaitGroup
+	defer readers.Wait()
+	done := make(chan struct{})
+	defer close(done)
+	readers.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			default:
+				w.Lookup([]byte("k1"))
+			}
+		}
+	})
+	go w.Follow(ctx, time.Millisecond, func(r Reload) { reports <- r })
+	for i := 1; i <= 3; i++ {
+		write(t, path, fmt.Sprintf("sources: [{id: a, write_keys: [k%d]}]", i), at.Add(time.Duration(i)*time.Second))
+		r := <-reports
+		require.NoError(t, r.Err)
+		_, ok := w.Lookup(fmt.Appendf(nil, "k%d", i))
+		require.True(t, ok)
+	}
+}
+
+func BenchmarkLookup(b *testing.B) {
+	x, err := Parse([]byte("sources: [{id: a, write_keys: [plain-key-of-usual-length, '" + HashKey("salt", "salted-key-of-usual-length") + "']}]"))
+	require.NoError(b, err)
+	for _, key := range []string{"plain-key-of-usual-length", "salted-key-of-usual-length"} {
+		b.Run(key[:5], func(b *testing.B) {
+			k := []byte(key)
+			b.ReportAllocs()
+			for b.Loop() {
+				x.Lookup(k)
+			}
+		})
+	}
+}

@@ -1,0 +1,218 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+
+	"weir/pkg/telemetry"
+	"weir/services/gateway/internal/httpapi"
+	"weir/services/gateway/internal/ingest"
+	"weir/services/gateway/internal/produce"
+	"weir/services/gateway/internal/source"
+)
+
+// metrics is the gateway's one observer: the rooms report facts, and here they
+// become instruments and log lines.
+type metrics struct {
+	tel       *telemetry.Telemetry
+	limited   *telemetry.Limiter
+	accessLog bool
+	topic     string
+
+	duration metric.Float64Histogram
+	active   metric.Int64UpDownCounter
+	bodySize metric.Int64Histogram
+	retries  metric.Int64Counter
+	refusals metric.Int64Counter
+
+	events      metric.Int64Counter
+	eventSize   metric.Int64Histogram
+	batchEvents metric.Int64Histogram
+
+	sendDuration metric.Float64Histogram
+	sent         metric.Int64Counter
+
+	reloads metric.Int64Counter
+
+	sets   sync.Map // label tuple → metric.MeasurementOption: building one costs more than measuring
+	gauges metric.Registration
+}
+
+func newMetrics(tel *telemetry.Telemetry, cfg Config, budget *produce.Budget, sources *source.Watcher) (*metrics, error) {
+	m := &metrics{tel: tel, limited: telemetry.NewLimiter(tel.Log), accessLog: cfg.AccessLog, topic: cfg.Topic}
+	r := registrar{meter: tel.Meter}
+	m.duration = r.seconds("http.server.request.duration", "From a request's header to its answer.")
+	m.active = r.upDown("http.server.active_requests", "{request}", "Requests being answered.")
+	m.bodySize = r.histogram("http.server.request.body.size", "By", "Bodies, decompressed.", telemetry.EventBytes())
+	m.retries = r.counter("weir.gateway.retries", "{request}", "Requests that say they are sent again.")
+	m.refusals = r.counter("weir.gateway.rejections", "{request}", "Requests refused as a whole, by reason.")
+	m.events = r.counter("weir.gateway.events", "{event}", "Events by what became of them.")
+	m.eventSize = r.histogram("weir.gateway.event.size", "By", "The first event of each request, as it goes to Kafka.", telemetry.EventBytes())
+	m.batchEvents = r.histogram("weir.gateway.batch.events", "{event}", "Events of a request.", telemetry.Counts())
+	m.sendDuration = r.seconds("messaging.client.operation.duration", "From handing a request's records to Kafka's client to the last acknowledgement.")
+	m.sent = r.counter("messaging.client.sent.messages", "{message}", "Records handed to Kafka's client.")
+	m.reloads = r.counter("weir.gateway.sources.reloads", "{reload}", "Changes of the sources file, by outcome.")
+	m.observe(&r, budget, sources)
+	return m, errors.Join(r.errs...)
+}
+
+// observe registers what is looked at when someone asks.
+func (m *metrics) observe(r *registrar, budget *produce.Budget, sources *source.Watcher) {
+	usage := r.gauge("weir.gateway.produce.buffer.usage", "By", "What unanswered requests and unacknowledged events hold.")
+	limit := r.gauge("weir.gateway.produce.buffer.limit", "By", "What they may hold.")
+	known := r.gauge("weir.gateway.sources", "{source}", "Sources in force.")
+	var err error
+	m.gauges, err = r.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+		o.ObserveInt64(usage, budget.Used())
+		o.ObserveInt64(limit, budget.Limit())
+		o.ObserveInt64(known, int64(len(sources.Index().Sources())))
+		return nil
+	}, usage, limit, known)
+	r.note(err)
+}
+
+func (m *metrics) close() error { return m.gauges.Unregister() }
+
+// started and exchanged bracket a request.
+func (m *metrics) started() { m.active.Add(context.Background(), 1) }
+
+type exchangeLabels struct {
+	method, route, reason string
+	status                int
+}
+
+func (m *metrics) exchanged(x httpapi.Exchange) {
+	ctx := context.Background()
+	m.active.Add(ctx, -1)
+	m.duration.Record(ctx, x.Took.Seconds(), m.set(exchangeLabels{methodLabel(x.Method), x.Route, x.Reason, x.Status}))
+	if x.Bytes > 0 {
+		m.bodySize.Record(ctx, int64(x.Bytes), m.set(routeLabel(x.Route)))
+	}
+	if x.Retry != "" {
+		m.retries.Add(ctx, 1, m.set(routeLabel(x.Route)))
+	}
+	if x.Reason != "" {
+		m.refusals.Add(ctx, 1, m.set(reasonLabel(x.Reason)))
+	}
+	if m.accessLog {
+		m.tel.Log.Info("request", "route", x.Route, "method", methodLabel(x.Method), "status", x.Status, "reason", x.Reason,
+			"source", x.Source, "bytes", x.Bytes, "retry", x.Retry, "agent", x.Agent, "took", x.Took, "request_id", x.RequestID)
+	}
+}
+
+func methodLabel(method string) string {
+	switch method {
+	case "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS":
+		return method
+	}
+	return "_OTHER" // anyone can invent one
+}
+
+type (
+	routeLabel  string
+	reasonLabel string
+)
+
+type eventLabels struct{ source, outcome, reason string }
+
+func (m *metrics) ingested(o ingest.Outcome) {
+	if o.Refusal != nil {
+		m.refused(o)
+		return
+	}
+	ctx := context.Background()
+	if n := len(o.Events); n > 0 {
+		m.events.Add(ctx, int64(n), m.set(eventLabels{o.Source, "accepted", ""}))
+		m.eventSize.Record(ctx, int64(len(o.Events[0].Value)), m.set(sourceLabel(o.Source)))
+	}
+	if o.Repeated > 0 {
+		m.events.Add(ctx, int64(o.Repeated), m.set(eventLabels{o.Source, "duplicate", ""}))
+	}
+	m.batchEvents.Record(ctx, int64(len(o.Events)+len(o.Rejected)+o.Repeated), m.set(sourceLabel(o.Source)))
+	for i := range o.Rejected {
+		r := &o.Rejected[i]
+		m.events.Add(ctx, 1, m.set(eventLabels{o.Source, "rejected", r.Code}))
+		m.limited.Log(ctx, slog.LevelInfo, r.Code, "event rejected", "source", o.Source, "topic", m.topic)
+	}
+}
+
+type sourceLabel string
+
+// refused logs why a request failed as a whole: loudly where weir or Kafka is at
+// fault, quietly where the client is.
+func (m *metrics) refused(o ingest.Outcome) {
+	level := slog.LevelInfo
+	if o.Refusal.Kind >= ingest.Overloaded {
+		level = slog.LevelWarn
+	}
+	m.limited.Log(context.Background(), level, o.Refusal.Code, "request refused", "source", o.Source, "err", o.Refusal.Cause)
+}
+
+type sendLabels struct{ topic, errorType string }
+
+func (m *metrics) delivered(d produce.Delivery) {
+	ctx := context.Background()
+	set := m.set(sendLabels{d.Topic, errorType(d.Err)})
+	m.sendDuration.Record(ctx, d.Took.Seconds(), set)
+	m.sent.Add(ctx, int64(d.Records), set)
+}
+
+func errorType(err error) string {
+	switch {
+	case err == nil:
+		return ""
+	case errors.Is(err, produce.ErrFull):
+		return "buffer_full"
+	case errors.Is(err, produce.ErrLate):
+		return "timeout"
+	}
+	return "kafka"
+}
+
+func (m *metrics) reloaded(r source.Reload) {
+	outcome := "ok"
+	if r.Err != nil {
+		outcome = "refused"
+		m.tel.Log.Error("the sources file is refused; the last good sources stay in force", "err", r.Err, "sources", r.Sources)
+	} else {
+		m.tel.Log.Info("sources reloaded", "sources", r.Sources)
+	}
+	m.reloads.Add(context.Background(), 1, m.set(outcomeLabel(outcome)))
+}
+
+type outcomeLabel string
+
+// set gives the attributes of a label tuple, built once.
+func (m *metrics) set(key any) metric.MeasurementOption {
+	if s, ok := m.sets.Load(key); ok {
+		return s.(metric.MeasurementOption)
+	}
+	s, _ := m.sets.LoadOrStore(key, metric.WithAttributeSet(attribute.NewSet(attributesOf(key)...)))
+	return s.(metric.MeasurementOption)
+}
+
+func attributesOf(key any) []attribute.KeyValue {
+	switch k := key.(type) {
+	case exchangeLabels:
+		return some("http.request.method", k.method, "http.route", k.route, "error.type", k.reason,
+			attribute.Int("http.response.status_code", k.status))
+	case routeLabel:
+		return some("http.route", string(k))
+	case reasonLabel:
+		return some("reason", string(k))
+	case eventLabels:
+		return some("weir.source", k.source, "outcome", k.outcome, "reason", k.reason)
+	case sourceLabel:
+		return some("weir.source", string(k))
+	case sendLabels:
+		return some("messaging.system", "kafka", "messaging.operation.name", "send", "messaging.destination.name", k.topic, "error.type", k.errorType)
+	case outcomeLabel:
+		return some("outcome", string(k))
+	}
+	return nil
+}

@@ -1,0 +1,310 @@
+// Package gateway is the service that takes events in: Segment's HTTP API in front
+// of Kafka.
+//
+//	HTTP ── httpapi ── ingest ─┬─ source    whose key is it
+//	                           ├─ intake    what does it say        (pure)
+//	                           └─ produce ── Kafka: events, rejected
+//
+// Its invariant: a client that was answered success will find every event of its
+// request in Kafka, on every replica in sync. It does not read Kafka and knows
+// nothing of the lake; the sink does. Owned by whoever owns the intake of events.
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
+
+	"weir/pkg/kafka"
+	"weir/pkg/settings"
+	"weir/pkg/telemetry"
+	"weir/services/gateway/internal/httpapi"
+	"weir/services/gateway/internal/ingest"
+	"weir/services/gateway/internal/intake"
+	"weir/services/gateway/internal/produce"
+	"weir/services/gateway/internal/source"
+)
+
+const (
+	sourcesInterval = time.Second // between looks at the sources file
+	healthInterval  = time.Second // between looks at Kafka
+	patience        = 5 * time.Second
+)
+
+// gateway is everything that one Run wires together.
+type gateway struct {
+	cfg      Config
+	tel      *telemetry.Telemetry
+	metrics  *metrics
+	sources  *source.Watcher
+	client   *kgo.Client
+	limits   produce.Limits
+	producer *produce.Producer
+	ingester *ingest.Ingester
+	handler  *httpapi.Handler
+	listener net.Listener
+	server   *http.Server
+}
+
+// Run serves until ctx ends, then drains and returns nil. ready, unless nil, is
+// called once events are accepted. Kafka need not be there when Run starts: until it
+// is, requests are answered with 503.
+func Run(ctx context.Context, cfg Config, tel *telemetry.Telemetry, ready func(addr string)) error {
+	return runOn(ctx, cfg, tel, edges{listen: net.Listen}, ready)
+}
+
+// edges are where the gateway touches the network; a test puts a virtual one there.
+type edges struct {
+	listen func(network, address string) (net.Listener, error)
+	client []kgo.Opt // beside those of the settings
+}
+
+func runOn(ctx context.Context, cfg Config, tel *telemetry.Telemetry, e edges, ready func(addr string)) error {
+	if err := settings.Join(cfg.Validate()); err != nil {
+		return err
+	}
+	g, err := wire(cfg, tel, e)
+	if err != nil {
+		return err
+	}
+	return g.run(ctx, ready)
+}
+
+// wire makes everything, in the order of the data; nothing runs yet.
+func wire(cfg Config, tel *telemetry.Telemetry, e edges) (*gateway, error) {
+	g := &gateway{cfg: cfg, tel: tel}
+	trusted, err := parsePrefixes(cfg.TrustedProxies)
+	if err != nil {
+		return nil, err
+	}
+	if g.sources, err = source.Open(cfg.Sources); err != nil {
+		return nil, fmt.Errorf("load the sources: %w", err)
+	}
+	hangar := produce.NewHangar(int64(cfg.inFlight()))
+	if g.metrics, err = newMetrics(tel, cfg, hangar.Budget, g.sources); err != nil {
+		return nil, fmt.Errorf("register metrics: %w", err)
+	}
+	if err := g.openClient(e.client); err != nil {
+		return nil, err
+	}
+	g.producer = produce.New(g.client, produce.Options{Topic: cfg.Topic, Deadline: cfg.AckDeadline, Observe: g.metrics.delivered})
+	g.ingester = ingest.New(ingest.Options{
+		Lookup: g.sources.Lookup, Producer: g.producer, Topic: cfg.Topic, Rejected: cfg.RejectedTopic, Observe: g.metrics.ingested,
+		Limits: intake.Limits{MaxEvents: cfg.MaxEvents, MaxEventBytes: int(cfg.MaxEvent)},
+	})
+	g.handler = httpapi.New(httpapi.Options{
+		Ingester: g.ingester, Hangar: hangar, MaxBody: int(cfg.MaxBody), Trusted: trusted, PublicHost: cfg.PublicHost,
+		Log: tel.Log, Propagator: tel.Propagator, Tracer: tracerOf(tel), Observe: g.metrics.exchanged, Started: g.metrics.started,
+	})
+	g.server = newServer(g.handler, tel.Log)
+	if g.listener, err = e.listen("tcp", cfg.Listen); err != nil {
+		g.client.Close()
+		return nil, fmt.Errorf("listen on %s (setting listen): %w", cfg.Listen, err)
+	}
+	return g, nil
+}
+
+func (g *gateway) openClient(more []kgo.Opt) error {
+	opts, err := g.cfg.Config.Options(g.tel.Log)
+	if err != nil {
+		return err
+	}
+	opts = append(opts, produce.ClientOptions(g.cfg.AckDeadline, int64(g.cfg.inFlight()), &g.limits)...)
+	if g.client, err = kgo.NewClient(append(opts, more...)...); err != nil {
+		return fmt.Errorf("make the Kafka client: %w", err)
+	}
+	return nil
+}
+
+// tracerOf is nil where traces go nowhere, so that no request pays for a span.
+func tracerOf(tel *telemetry.Telemetry) trace.Tracer {
+	if _, discards := tel.Tracer.(noop.Tracer); discards {
+		return nil
+	}
+	return tel.Tracer
+}
+
+// newServer bounds what a client that is slow, silent or greedy can hold.
+func newServer(h http.Handler, log *slog.Logger) *http.Server {
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true)
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      time.Minute + 45*time.Second, // of body, acknowledgement and answer together
+		IdleTimeout:       75 * time.Second,
+		MaxHeaderBytes:    16 << 10,
+		Protocols:         protocols,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: 250},
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+}
+
+// run starts what runs, waits, and ends it in the order of the data.
+func (g *gateway) run(ctx context.Context, ready func(addr string)) error {
+	inner, stop := context.WithCancel(context.Background())
+	var others sync.WaitGroup
+	failed := make(chan error, 2)
+	go func() {
+		if err := g.server.Serve(g.listener); !errors.Is(err, http.ErrServerClosed) {
+			failed <- fmt.Errorf("serve %s: %w", g.listener.Addr(), err)
+		}
+	}()
+	others.Go(func() { g.sources.Follow(inner, sourcesInterval, g.reloaded) })
+	others.Go(func() { g.watchKafka(inner) })
+	others.Go(func() {
+		if err := g.open(inner, ready); err != nil {
+			failed <- err
+		}
+	})
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	g.drain()
+	stop() // after the drain: Kafka's state stays true while requests are answered
+	others.Wait()
+	g.close()
+	return err
+}
+
+// open waits for Kafka, sees to the topics and lets requests in.
+func (g *gateway) open(ctx context.Context, ready func(addr string)) error {
+	limited := telemetry.NewLimiter(g.tel.Log)
+	for pause := 100 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
+		err := g.prepare(ctx)
+		if err == nil {
+			break
+		}
+		if errors.Is(err, errCompacted) {
+			return err
+		}
+		limited.Warn(ctx, "topics", "waiting for Kafka", "err", err)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(pause):
+		}
+	}
+	g.handler.Open()
+	g.tel.Health.SetState(telemetry.Ready)
+	addr := g.listener.Addr().String()
+	g.tel.Log.Info("gateway accepts events", "addr", addr, "topic", g.cfg.Topic, "sources", len(g.sources.Index().Sources()))
+	if ready != nil {
+		ready(addr)
+	}
+	return nil
+}
+
+var errCompacted = errors.New("is compacted: Kafka would delete all events of a source but the last")
+
+// prepare creates the topics that are missing and learns what their records may hold.
+func (g *gateway) prepare(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	layout := g.cfg.layout()
+	if err := kafka.EnsureTopics(ctx, g.client, []kafka.TopicSpec{layout.Events(g.cfg.Topic)}); err != nil {
+		return err
+	}
+	events, err := g.describe(ctx, g.cfg.Topic)
+	if err != nil {
+		return err
+	}
+	if err := kafka.EnsureTopics(ctx, g.client, []kafka.TopicSpec{layout.Aside(g.cfg.RejectedTopic, events)}); err != nil {
+		return err
+	}
+	rejected, err := g.describe(ctx, g.cfg.RejectedTopic)
+	if err != nil {
+		return err
+	}
+	g.limits.Set(map[string]int{g.cfg.Topic: events, g.cfg.RejectedTopic: rejected})
+	g.ingester.SetMaxima(events, rejected)
+	return nil
+}
+
+func (g *gateway) describe(ctx context.Context, topic string) (maxMessageBytes int, err error) {
+	t, _, err := kafka.Describe(ctx, g.client, topic)
+	if err == nil && t.Compacted {
+		err = fmt.Errorf("topic %s %w", topic, errCompacted)
+	}
+	return t.MaxMessageBytes, err
+}
+
+// watchKafka keeps /readyz true. A gateway is unable once Kafka has not taken
+// anything for a while; a blink must not take every gateway out of its balancer.
+func (g *gateway) watchKafka(ctx context.Context) {
+	tick := time.NewTicker(healthInterval)
+	defer tick.Stop()
+	good := time.Now()
+	for {
+		err := g.check(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		g.tel.Health.Set("kafka", err)
+		switch {
+		case err == nil:
+			good = time.Now()
+			g.tel.Health.SetUnable("")
+		case time.Since(good) >= patience:
+			g.tel.Health.SetUnable("Kafka does not take events")
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (g *gateway) check(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	return g.producer.Check(ctx)
+}
+
+func (g *gateway) reloaded(r source.Reload) {
+	g.tel.Health.Set("sources", r.Err)
+	g.metrics.reloaded(r)
+}
+
+// drain answers who is inside and sends who comes elsewhere.
+func (g *gateway) drain() {
+	g.tel.Health.SetState(telemetry.Draining) // balancers look here first
+	g.tel.Log.Info("gateway drains")
+	g.handler.Leave()
+	time.Sleep(g.cfg.DrainDelay) // until they have looked
+	g.handler.Drain()
+	ctx, cancel := context.WithTimeout(context.Background(), g.cfg.AckDeadline+5*time.Second)
+	defer cancel()
+	if err := g.server.Shutdown(ctx); err != nil { // waits for every answer
+		g.tel.Log.Warn("requests were cut off by the drain", "err", err)
+		_ = g.server.Close()
+	}
+}
+
+// close ends the client. What it still holds belongs to requests that were answered
+// with 503: sending it is a courtesy.
+func (g *gateway) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), g.cfg.AckDeadline)
+	defer cancel()
+	if err := g.producer.Close(ctx); err != nil {
+		g.tel.Log.Warn("events of requests answered with 503 were dropped", "err", err)
+	}
+	if err := g.metrics.close(); err != nil {
+		g.tel.Log.Warn("metrics could not be unregistered", "err", err)
+	}
+	g.tel.Log.Info("gateway stopped")
+}

@@ -1,0 +1,220 @@
+//go:build duckdb && cgo
+
+package query
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/duckdb/duckdb-go/v2"
+
+	"weir/services/query/rows"
+)
+
+// engine is one DuckDB in memory, with one connection.
+type engine struct {
+	db   *sql.DB
+	conn *sql.Conn
+}
+
+// available says whether this binary can answer.
+func available() error { return nil }
+
+func openEngine(ctx context.Context, statements ...string) (*engine, error) {
+	db, err := sql.Open("duckdb", "")
+	if err != nil {
+		return nil, fmt.Errorf("open DuckDB: %w", err)
+	}
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open DuckDB: %w", err), db.Close())
+	}
+	e := &engine{db: db, conn: conn}
+	if err := e.exec(ctx, statements...); err != nil {
+		return nil, errors.Join(err, e.close())
+	}
+	return e, nil
+}
+
+func (e *engine) exec(ctx context.Context, statements ...string) error {
+	for _, s := range statements {
+		if _, err := e.conn.ExecContext(ctx, s); err != nil {
+			return fmt.Errorf("%.80s: %w", s, err)
+		}
+	}
+	return nil
+}
+
+// text asks for one text; ok is false where the answer has another shape.
+func (e *engine) text(ctx context.Context, question string) (text string, ok bool, err error) {
+	answer, err := e.conn.QueryContext(ctx, question)
+	if err != nil {
+		return "", false, err
+	}
+	defer func() { _ = answer.Close() }()
+	columns, err := answer.Columns()
+	if err != nil {
+		return "", false, err
+	}
+	cells := make([]any, len(columns))
+	for i := range cells {
+		cells[i] = new(any)
+	}
+	if answer.Next() {
+		if err := answer.Scan(cells...); err != nil {
+			return "", false, err
+		}
+		text, ok = (*cells[len(cells)-1].(*any)).(string)
+	}
+	return text, ok, answer.Err()
+}
+
+// explain gives the optimized plan; ok is false for a statement that has none.
+// The error of a query is the query's own, without what was put before it.
+func (e *engine) explain(ctx context.Context, query string) (plan string, ok bool, err error) {
+	plan, ok, err = e.text(ctx, "EXPLAIN (FORMAT json) "+query)
+	if err != nil {
+		if _, _, own := e.text(ctx, query); own != nil {
+			err = own
+		}
+	}
+	var fault *duckdb.Error
+	if errors.As(err, &fault) && fault.Type == duckdb.ErrorTypeCatalog && strings.Contains(fault.Msg, "Table with name") {
+		err = fmt.Errorf("%w (SHOW TABLES lists them): %w", ErrNoTable, err)
+	}
+	return plan, ok, err
+}
+
+// serialize gives DuckDB's own syntax tree of a query as JSON.
+func (e *engine) serialize(ctx context.Context, query string) (string, error) {
+	tree, _, err := e.text(ctx, "SELECT CAST(json_serialize_sql("+literal(query)+") AS VARCHAR)") // it takes no parameter
+	return tree, err
+}
+
+// run answers one query with at most limit rows.
+func (e *engine) run(ctx context.Context, query string, limit int) (*rows.Rows, error) {
+	answer, err := e.conn.QueryContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = answer.Close() }()
+	types, err := answer.ColumnTypes()
+	if err != nil {
+		return nil, err
+	}
+	result := &rows.Rows{}
+	for _, t := range types {
+		result.Columns = append(result.Columns, rows.Column{Name: t.Name(), Type: t.DatabaseTypeName()})
+	}
+	for answer.Next() {
+		if len(result.Values) == limit {
+			return nil, fmt.Errorf("the answer has more than %d rows: narrow the query or raise max-rows", limit)
+		}
+		row, err := scan(answer, types)
+		if err != nil {
+			return nil, err
+		}
+		result.Add(row...)
+	}
+	return result, answer.Err()
+}
+
+func scan(answer *sql.Rows, types []*sql.ColumnType) ([]any, error) {
+	row := make([]any, len(types))
+	cells := make([]any, len(types))
+	for i := range cells {
+		cells[i] = &row[i]
+	}
+	if err := answer.Scan(cells...); err != nil {
+		return nil, err
+	}
+	for i, t := range types {
+		row[i] = plain(row[i], t.DatabaseTypeName())
+	}
+	return row, nil
+}
+
+func (e *engine) close() error { return errors.Join(e.conn.Close(), e.db.Close()) }
+
+// plain turns the driver's values into those of rows. Times are UTC and written
+// as SQL writes them.
+func plain(v any, typ string) any {
+	switch v := v.(type) {
+	case nil, bool, int64, float64, string:
+		return v
+	case time.Time:
+		return v.UTC().Format(layout(typ))
+	case []byte:
+		if typ == "UUID" && len(v) == 16 {
+			return fmt.Sprintf("%x-%x-%x-%x-%x", v[:4], v[4:6], v[6:8], v[8:10], v[10:])
+		}
+		return `\x` + hex.EncodeToString(v)
+	case []any:
+		list := make(rows.List, len(v))
+		for i, e := range v {
+			list[i] = plain(e, strings.TrimSuffix(typ, "[]"))
+		}
+		return list
+	case duckdb.OrderedMap:
+		return plainMap(v.Keys(), v.Values())
+	case duckdb.Interval:
+		return fmt.Sprintf("%d months %d days %s", v.Months, v.Days, time.Duration(v.Micros)*time.Microsecond)
+	case map[string]any:
+		return plainObject(v)
+	}
+	return plainNumber(v)
+}
+
+func layout(typ string) string {
+	switch {
+	case typ == "DATE":
+		return time.DateOnly
+	case strings.HasPrefix(typ, "TIME") && !strings.HasPrefix(typ, "TIMESTAMP"):
+		return "15:04:05.999999"
+	}
+	return "2006-01-02 15:04:05.999999"
+}
+
+func plainMap(keys, values []any) rows.Map {
+	m := make(rows.Map, len(keys))
+	for i := range keys {
+		m[i] = rows.Entry{Key: fmt.Sprint(plain(keys[i], "")), Value: plain(values[i], "")}
+	}
+	return m
+}
+
+func plainObject(object map[string]any) rows.Map {
+	m := make(rows.Map, 0, len(object))
+	for k, v := range object {
+		m = append(m, rows.Entry{Key: k, Value: plain(v, "")})
+	}
+	slices.SortFunc(m, func(a, b rows.Entry) int { return strings.Compare(a.Key, b.Key) })
+	return m
+}
+
+// plainNumber keeps the digits of whatever kind of number it is.
+func plainNumber(v any) any {
+	switch v := v.(type) {
+	case int8, int16, int32, uint8, uint16, uint32, uint64, int, uint, float32:
+		return json.Number(fmt.Sprint(v))
+	case fmt.Stringer: // *big.Int, Decimal
+		text := v.String()
+		if json.Valid([]byte(text)) {
+			return json.Number(text)
+		}
+		return text
+	case driver.Valuer:
+		if value, err := v.Value(); err == nil {
+			return fmt.Sprint(value)
+		}
+	}
+	return fmt.Sprint(v)
+}

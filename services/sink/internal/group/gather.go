@@ -1,0 +1,203 @@
+package group
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"weir/pkg/flush"
+	"weir/pkg/flush/codec"
+	"weir/pkg/kafka"
+	"weir/pkg/lake"
+	"weir/pkg/s3"
+	"weir/services/sink/internal/worker"
+)
+
+// batch is what the partitions of one assignment need to know and can be asked for
+// once: the first worker that comes asks for all.
+type batch struct {
+	s          *session
+	partitions []int32
+
+	mu    sync.Mutex
+	known *facts
+}
+
+type facts struct {
+	committed map[int32]kafka.Committed
+	spans     map[int32]kafka.Span
+	marks     map[int32]flush.Mark // the newest of all databases
+}
+
+// gather finds out what a partition's start has to know. The committed offset comes
+// first: what is read after it cannot be older than it.
+func (b *batch) gather(ctx context.Context, owner lake.Owner) (flush.Known, error) {
+	f, err := b.facts(ctx)
+	if err != nil {
+		return flush.Known{}, err
+	}
+	s, c, p := b.s, b.s.g.c, owner.Partition
+	span, mark := f.spans[p], f.marks[p]
+	k := flush.Known{
+		Owner: owner, ClusterID: s.cluster, Bucket: c.Lake.Bucket,
+		Home:         flush.Home(s.cluster, s.topic.ID, c.Lake.Bucket, c.Lake.Prefix),
+		GateSeq:      mark.Seq,
+		GateManifest: mark.Manifest,
+		LogStart:     span.Start,
+		LogEnd:       span.End,
+		LeaderEpoch:  span.LeaderEpoch,
+
+		OwnedPartitions: s.owners.Partitions,
+		ResetOffset:     span.Start,
+	}
+	for _, t := range c.Tables {
+		k.Tables = append(k.Tables, t.Name)
+	}
+	committed, ok := f.committed[p]
+	if ok {
+		k.Committed, k.Offset, k.CommittedEpoch, k.Metadata = true, committed.Offset, committed.LeaderEpoch, committed.Metadata
+	}
+	if k.HasEpochEnd = ok && committed.LeaderEpoch >= 0; k.HasEpochEnd {
+		k.EpochEnd, err = s.epochEnd(ctx, p, committed.LeaderEpoch)
+		if err != nil {
+			return flush.Known{}, err
+		}
+	}
+	if _, err := flush.ParseMetadata(k.Offset, k.CommittedEpoch, k.Metadata); !ok || err != nil {
+		if k.NewestManifest, err = s.newestManifest(ctx, owner); err != nil {
+			return flush.Known{}, err
+		}
+	}
+	return k, nil
+}
+
+func (b *batch) facts(ctx context.Context) (*facts, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.known != nil {
+		return b.known, nil
+	}
+	s, f := b.s, new(facts)
+	err := s.g.retry.Do(ctx, worker.DependencyKafka, "fetch the committed offsets", func() (err error) {
+		f.committed, err = kafka.FetchCommitted(ctx, s.g.control, s.g.c.Group, s.topic, b.partitions...)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if f.spans, err = s.spans(ctx, b.partitions...); err != nil {
+		return nil, err
+	}
+	err = s.g.retry.Do(ctx, worker.DependencyS3, "read the gate's memory", func() (err error) {
+		f.marks, err = s.marks(ctx)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	b.known = f
+	return f, nil
+}
+
+func (s *session) epochEnd(ctx context.Context, p, epoch int32) (end int64, err error) {
+	err = s.g.retry.Do(ctx, worker.DependencyKafka, "ask for the end of a leader epoch", func() (err error) {
+		end, err = kafka.EpochEnd(ctx, s.g.control, s.topic.Name, p, epoch)
+		return err
+	})
+	return end, err
+}
+
+// marks reads the gates of every catalog that follows this lake, and keeps for each
+// partition the one that is furthest.
+func (s *session) marks(ctx context.Context) (map[int32]flush.Mark, error) {
+	newest := make(map[int32]flush.Mark)
+	suffix := "/gate/" + s.topic.ID.String() + ".json"
+	for o, err := range s.g.c.Store.List(ctx, lake.CatalogDir(), "") {
+		if err != nil {
+			return nil, err
+		}
+		if !strings.HasSuffix(o.Key, suffix) {
+			continue
+		}
+		body, _, err := s.g.c.Store.Get(ctx, o.Key)
+		if errors.Is(err, s3.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		gate, err := codec.DecodeGate(body)
+		if err != nil {
+			return nil, fmt.Errorf("read the gate %s: %w", o.Key, err)
+		}
+		for p, m := range gate.Marks {
+			if m.Group == s.g.c.Group && m.Seq >= newest[p].Seq {
+				newest[p] = m
+			}
+		}
+	}
+	return newest, nil
+}
+
+// newestManifest finds the key of the manifest with the highest seq, "" where there is
+// none. It asks what comes after a seq, first in growing steps, then in halves, because
+// a partition may have hundreds of thousands.
+func (s *session) newestManifest(ctx context.Context, owner lake.Owner) (key string, err error) {
+	err = s.g.retry.Do(ctx, worker.DependencyS3, "look for manifests", func() error {
+		key, err = s.bisect(ctx, owner)
+		return err
+	})
+	return key, err
+}
+
+func (s *session) bisect(ctx context.Context, owner lake.Owner) (string, error) {
+	found, seq, err := s.manifestAfter(ctx, owner, 0)
+	if err != nil || found == "" {
+		return "", err
+	}
+	step, none := uint64(1), uint64(0) // none: a seq after which there is nothing; 0 = not known
+	for none == 0 || none > seq {
+		probe := seq + step
+		if none != 0 {
+			probe = seq + (none-seq)/2
+		}
+		next, at, err := s.manifestAfter(ctx, owner, probe)
+		switch {
+		case err != nil:
+			return "", err
+		case next != "":
+			found, seq, step = next, at, 2*step
+		case probe == seq:
+			return found, nil
+		default:
+			none = probe
+		}
+	}
+	return found, nil
+}
+
+// manifestAfter is the first manifest whose seq is above after.
+func (s *session) manifestAfter(ctx context.Context, owner lake.Owner, after uint64) (string, uint64, error) {
+	from := fmt.Sprintf("%s%020d.", owner.ManifestDir(), after) // '.' sorts after '-': past every manifest of that seq
+	for o, err := range s.g.c.Store.List(ctx, owner.ManifestDir(), from) {
+		if err != nil {
+			return "", 0, err
+		}
+		if _, seq, _, err := lake.ParseManifestKey(o.Key); err == nil {
+			return o.Key, seq, nil
+		}
+	}
+	return "", 0, nil
+}
+
+// confirm tells whether want is still what is committed for a partition.
+func (s *session) confirm(ctx context.Context, p int32, want flush.State) (ok bool, err error) {
+	err = s.g.retry.Do(ctx, worker.DependencyKafka, "fetch the committed offset again", func() error {
+		committed, err := kafka.FetchCommitted(ctx, s.g.control, s.g.c.Group, s.topic, p)
+		ok = committed[p].Offset == want.Low && committed[p].Metadata == want.Metadata()
+		return err
+	})
+	return ok, err
+}

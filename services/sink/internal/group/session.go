@@ -1,0 +1,305 @@
+package group
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"weir/pkg/flush"
+	"weir/pkg/kafka"
+	"weir/services/sink/internal/cut"
+	"weir/services/sink/internal/worker"
+)
+
+// session is one membership: one client, one member id, one topic id.
+type session struct {
+	g       *Group
+	topic   kafka.Topic
+	cluster string
+	owners  owners
+	made    chan struct{} // closed once client is set: its callbacks may come before
+	client  *kgo.Client
+	workers context.Context // ends every worker at once
+	cancel  context.CancelFunc
+
+	mu     sync.Mutex
+	owned  map[int32]*ownership
+	ending bool // draining or spent: nothing new starts
+	over   chan struct{}
+	why    error // set before over is closed
+}
+
+func newSession(g *Group, topic kafka.Topic, cluster string, o owners) (*session, error) {
+	s := &session{
+		g: g, topic: topic, cluster: cluster, owners: o,
+		owned: make(map[int32]*ownership),
+		made:  make(chan struct{}),
+		over:  make(chan struct{}),
+	}
+	s.workers, s.cancel = context.WithCancel(context.Background())
+	var err error
+	if s.client, err = kgo.NewClient(append(slices.Clip(g.c.Options), s.options()...)...); err != nil {
+		s.cancel()
+		return nil, fmt.Errorf("make a Kafka client: %w", err)
+	}
+	close(s.made)
+	return s, nil
+}
+
+// options: nothing is committed, reset or fetched but as the flush protocol says, and
+// no callback runs while polled records are on their way to their workers.
+func (s *session) options() []kgo.Opt {
+	c := s.g.c
+	opts := []kgo.Opt{
+		kgo.ConsumerGroup(c.Group),
+		kgo.ConsumeTopics(c.Topic),
+		kgo.Balancers(kgo.CooperativeStickyBalancer()),
+		kgo.DisableAutoCommit(),
+		kgo.RequireStableFetchOffsets(),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
+		kgo.BlockRebalanceOnPoll(),
+		kgo.SessionTimeout(c.SessionTimeout),
+		kgo.HeartbeatInterval(min(3*time.Second, c.SessionTimeout/5)),
+		kgo.RebalanceTimeout(s.rebalanceTimeout()),
+		kgo.AdjustFetchOffsetsFn(s.startAt),
+		kgo.OnPartitionsAssigned(s.assigned),
+		kgo.OnPartitionsRevoked(s.revoked),
+		kgo.OnPartitionsLost(s.lost),
+		kgo.FetchMaxBytes(16 << 20),
+		kgo.FetchMaxPartitionBytes(2 << 20),
+		kgo.MaxConcurrentFetches(3),
+		kgo.FetchMaxWait(500 * time.Millisecond),
+		kgo.MaxDecompressBatchBytes(256 << 20),
+	}
+	if c.InstanceID != "" {
+		opts = append(opts, kgo.InstanceID(c.InstanceID))
+	}
+	return opts
+}
+
+func (s *session) rebalanceTimeout() time.Duration { return max(time.Minute, s.g.c.SessionTimeout) }
+
+// run polls until ctx ends or the membership is over, and closes the client.
+func (s *session) run(ctx context.Context) error {
+	poll, stop := context.WithCancel(ctx)
+	defer stop()
+	go func() {
+		select {
+		case <-s.over:
+			stop()
+		case <-poll.Done():
+		}
+	}()
+	var looking sync.WaitGroup
+	looking.Go(func() { s.look(poll) })
+	for poll.Err() == nil {
+		fetches := s.client.PollFetches(poll)
+		s.dispatch(fetches)
+		s.client.AllowRebalance()
+	}
+	looking.Wait()
+	if ctx.Err() != nil {
+		s.drain()
+	} else {
+		s.spend()
+	}
+	s.close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.why
+}
+
+// end makes the membership end, for the first reason given.
+func (s *session) end(why error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.why != nil {
+		return
+	}
+	s.why = why
+	close(s.over)
+}
+
+// drain ends every ownership in good order: what is worth it is flushed.
+func (s *session) drain() {
+	for _, o := range s.endAll() {
+		o.worker.Finish(cut.Drain)
+	}
+	s.await(drainTimeout)
+}
+
+// spend ends every ownership of a spent member: decided flushes may be finished,
+// nothing else is committed.
+func (s *session) spend() {
+	for _, o := range s.endAll() {
+		o.pin.Spend()
+		o.worker.Finish(cut.Revoke)
+	}
+	s.await(spentTimeout)
+}
+
+func (s *session) endAll() []*ownership {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ending = true
+	return slices.Collect(maps.Values(s.owned))
+}
+
+// await waits for every worker, then for none.
+func (s *session) await(limit time.Duration) {
+	timer := time.AfterFunc(limit, s.cancel)
+	defer timer.Stop()
+	for {
+		s.mu.Lock()
+		all := slices.Collect(maps.Values(s.owned))
+		s.mu.Unlock()
+		if i := slices.IndexFunc(all, func(o *ownership) bool { return !o.ended() }); i < 0 {
+			return
+		} else {
+			<-all[i].worker.Done()
+		}
+	}
+}
+
+// close leaves the group. Its callbacks find nothing left to flush.
+func (s *session) close() {
+	s.mu.Lock()
+	for _, o := range s.owned {
+		o.pin.End()
+	}
+	s.mu.Unlock()
+	s.cancel()
+	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
+	defer cancel()
+	s.client.AllowRebalance()
+	_ = s.client.LeaveGroupContext(ctx) // a member that cannot leave times out
+	s.client.Close()
+}
+
+// dispatch hands what was polled to the workers. It never blocks.
+func (s *session) dispatch(fetches kgo.Fetches) {
+	fetches.EachPartition(func(f kgo.FetchTopicPartition) {
+		if f.Err != nil {
+			s.fetchError(f)
+		}
+		if len(f.Records) == 0 || f.Topic != s.topic.Name {
+			return
+		}
+		s.mu.Lock()
+		o := s.owned[f.Partition]
+		s.mu.Unlock()
+		if o != nil {
+			o.feed(f.Records, f.HighWatermark)
+		}
+	})
+}
+
+// fetchError sorts out what keeps a partition, or the whole member, from reading. What
+// the client retries by itself does not come here.
+func (s *session) fetchError(f kgo.FetchTopicPartition) {
+	var loss *kgo.ErrDataLoss
+	var membership *kgo.ErrGroupSession
+	switch {
+	case errors.Is(f.Err, context.Canceled), errors.Is(f.Err, kgo.ErrClientClosed):
+	case errors.Is(f.Err, kerr.UnknownTopicID), errors.Is(f.Err, kerr.InconsistentTopicID):
+		s.end(fmt.Errorf("topic %s was deleted: %w", s.topic.Name, f.Err))
+	case errors.Is(f.Err, kerr.OffsetOutOfRange), errors.As(f.Err, &loss), errors.Is(f.Err, kgo.ErrMaxDecompress):
+		s.mu.Lock()
+		o := s.owned[f.Partition]
+		s.mu.Unlock()
+		if o != nil {
+			o.unreadable(f.Err)
+		}
+	case errors.As(f.Err, &membership):
+		s.g.c.Observe(worker.Retried{Dependency: worker.DependencyKafka, What: "stay in the group", Attempt: 1, Err: f.Err})
+	default:
+		s.g.c.Observe(worker.Retried{
+			Dependency: worker.DependencyKafka, What: fmt.Sprintf("fetch %s/%d", f.Topic, f.Partition), Attempt: 1, Err: f.Err,
+		})
+	}
+}
+
+// look ends the membership when the topic is another one under the same name: its
+// offsets mean nothing for the new one.
+func (s *session) look(ctx context.Context) {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		t, _, err := kafka.Describe(ctx, s.g.control, s.topic.Name)
+		switch {
+		case errors.Is(err, kafka.ErrNoTopic):
+			s.end(fmt.Errorf("topic %s was deleted: %w", s.topic.Name, err))
+		case err == nil && t.ID != s.topic.ID:
+			s.end(fmt.Errorf("topic %s was deleted and created again: its id was %s and is %s", s.topic.Name, s.topic.ID, t.ID))
+		case err == nil && t.Compacted:
+			s.end(fmt.Errorf("topic %s is compacted now", s.topic.Name))
+		}
+	}
+}
+
+// outcome says what the end of a worker means for the membership.
+func (s *session) outcome(o *ownership) {
+	out := o.worker.Outcome()
+	switch out.Op {
+	case flush.Stop:
+		o.stop(out.Err)
+		s.g.reportStop(o.partition, out.Err)
+	case flush.Rejoin:
+		s.end(fmt.Errorf("a commit of %s/%d was not answered: %w", s.topic.Name, o.partition, out.Err))
+	default:
+		if errors.Is(out.Err, kerr.UnknownTopicID) {
+			s.end(fmt.Errorf("topic %s was deleted: %w", s.topic.Name, out.Err))
+			return
+		}
+		s.unexpected(o, out.Err)
+	}
+}
+
+// unexpected is an ownership that found itself over before the group said so. Mostly
+// the group is about to; where it does not, everything starts from the committed state
+// again.
+func (s *session) unexpected(o *ownership, err error) {
+	timer := time.NewTimer(s.g.c.SessionTimeout)
+	defer timer.Stop()
+	select {
+	case <-o.given:
+	case <-s.workers.Done():
+	case <-timer.C:
+		s.end(fmt.Errorf("the ownership of %s/%d is over: %w", s.topic.Name, o.partition, errors.Join(err, errOver)))
+	}
+}
+
+var errOver = errors.New("the group still counts it as ours")
+
+func (g *Group) reportStop(p int32, err error) {
+	g.mu.Lock()
+	again := g.stopped[p] == err.Error()
+	g.stopped[p] = err.Error()
+	g.mu.Unlock()
+	g.c.Observe(Stopped{Partition: p, Err: err, Again: again})
+}
+
+func (s *session) status() []Status {
+	s.mu.Lock()
+	all := slices.Collect(maps.Values(s.owned))
+	s.mu.Unlock()
+	list := make([]Status, 0, len(all))
+	for _, o := range all {
+		list = append(list, o.status())
+	}
+	slices.SortFunc(list, func(a, b Status) int { return int(a.Partition - b.Partition) })
+	return list
+}

@@ -1,0 +1,162 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"weir/pkg/event"
+	"weir/pkg/flush"
+	"weir/services/sink/internal/cut"
+)
+
+// sealers is how many files of a cut are finished at once.
+const sealers = 4
+
+// flushing is the flush that this ownership has cut and not yet published: its dead
+// letters from memory, and what is reported of it.
+type flushing struct {
+	id      string
+	dead    []deadLetter
+	began   time.Time
+	fact    Flushed
+	publish time.Time // when the intent was committed
+}
+
+func (w *Worker) cutAll(ctx context.Context, t cut.Trigger) flush.Effect {
+	return w.cut(ctx, t, w.open, nil)
+}
+
+// cutLargest frees memory by flushing the largest open files; the others stay open.
+func (w *Worker) cutLargest(ctx context.Context, need int64) flush.Effect {
+	var take, rest []*file
+	taken := make(map[int]bool)
+	for _, i := range cut.Largest(w.cutFiles(w.open), need) {
+		taken[i] = true
+	}
+	for i, f := range w.open {
+		if taken[i] {
+			take = append(take, f)
+		} else {
+			rest = append(rest, f)
+		}
+	}
+	if len(take) == 0 {
+		return flush.Effect{}
+	}
+	return w.cut(ctx, cut.Memory, take, rest)
+}
+
+// cut seals take, leaves rest open, and has the machine flush. The files that were
+// taken are forgotten whatever comes of it: they stand in a manifest now.
+func (w *Worker) cut(ctx context.Context, t cut.Trigger, take, rest []*file) flush.Effect {
+	if w.c.Pin.Spent() { // nothing new may be decided; the group ends this ownership
+		return flush.Effect{Op: flush.End}
+	}
+	if len(take) == 0 && len(w.dead.list) == 0 {
+		return flush.Effect{}
+	}
+	f := &flushing{id: w.flushID, dead: w.dead.list, began: time.Now()}
+	f.fact = Flushed{Partition: w.c.Owner.Partition, Trigger: t}
+	files, err := w.seal(ctx, f, take)
+	if err != nil {
+		return w.broken(ctx, err)
+	}
+	w.flushing = f
+	eff := w.drive(ctx, w.machine.Cut(w.describe(f, files, rest)))
+	w.flushing = nil
+	w.forget(take, rest)
+	w.observeFlush(f, eff)
+	return eff
+}
+
+// seal finishes the files, some at once, and waits until their parts are stored.
+func (w *Worker) seal(ctx context.Context, f *flushing, take []*file) ([]flush.File, error) {
+	files := make([]flush.File, len(take))
+	took := make([]time.Duration, len(take))
+	for _, t := range take { // keys are given here, by the goroutine that owns the numbers
+		if t.upload.key == "" {
+			t.upload.key = t.upload.name()
+		}
+	}
+	group, _ := errgroup.WithContext(ctx)
+	group.SetLimit(sealers)
+	for i, t := range take {
+		group.Go(func() (err error) {
+			files[i], took[i], err = t.seal()
+			return err
+		})
+	}
+	err := group.Wait()
+	for i, file := range files {
+		f.fact.Phases.Encode = max(f.fact.Phases.Encode, took[i])
+		f.fact.Files = append(f.fact.Files, FlushedFile{Table: file.Table, Rows: file.Rows, Bytes: file.Bytes})
+	}
+	return files, err
+}
+
+func (w *Worker) describe(f *flushing, files []flush.File, rest []*file) flush.Cut {
+	id, _ := w.c.Pin.Current()
+	c := flush.Cut{
+		FlushID: f.id, Trigger: string(f.fact.Trigger), CreatedAt: f.began,
+		MemberID: id.MemberID, Generation: id.Generation, LeaderEpoch: w.epoch,
+		Files: files, Position: w.position,
+	}
+	f.fact.DeadLetters = make(map[event.Reason]int)
+	for _, d := range f.dead {
+		c.DeadLetters = append(c.DeadLetters, flush.DeadLetter{Offset: d.offset, Reason: string(d.reason)})
+		f.fact.DeadLetters[d.reason]++
+	}
+	for _, r := range rest {
+		c.Pending = append(c.Pending, flush.PendingFile{Table: r.table.Name, Min: r.offsets.min()})
+	}
+	return c
+}
+
+func (w *Worker) forget(take, rest []*file) {
+	taken := make(map[*file]bool, len(take))
+	for _, f := range take {
+		taken[f] = true
+	}
+	w.slots.drop(taken)
+	w.open = rest
+	w.dead = deadLetters{}
+	w.newFlushID()
+	if len(rest) == 0 {
+		w.status.firstOpen = time.Time{}
+	}
+}
+
+func (w *Worker) observeFlush(f *flushing, eff flush.Effect) {
+	f.fact.Seq, f.fact.Low = w.machine.Seq(), w.machine.Low()
+	f.fact.Phases.Total = time.Since(f.began)
+	switch eff.Op {
+	case flush.None:
+		f.fact.Outcome = "published"
+	case flush.Stop:
+		f.fact.Outcome = "stopped"
+	case flush.Rejoin:
+		f.fact.Outcome = "rejoin"
+	default:
+		f.fact.Outcome = "over"
+	}
+	w.c.Observe(f.fact)
+}
+
+// over answers an effect that ended with its context, or with an error that nothing
+// was to be left of: this ownership ends, and the next reads what is committed.
+func over(err error) flush.Input {
+	return flush.Input{Kind: flush.OwnershipOver, Err: err}
+}
+
+// is tells whether err is one of those.
+func is(err error, any ...error) bool {
+	for _, e := range any {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,167 @@
+// Package sink moves events from Kafka into the lake, exactly once:
+//
+//	Kafka ── group ──┬─ worker (partition 0) ── open files ── uploads ──▶ S3
+//	                 ├─ worker (partition 1)        │ cut
+//	                 └─ …                    flush.Machine ── commits, notifications ──▶ Kafka
+//
+// Its invariant is the flush protocol's: a record below the committed offset stands in
+// exactly one visible object of every table, or is one dead letter. This package only
+// wires: what a flush is stands in pkg/flush, when it is due in internal/cut, who owns
+// which partition in internal/group, and what the objects mean to readers is the
+// catalog's business. Owned by whoever owns the sink.
+package sink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"weir/pkg/columnar"
+	"weir/pkg/kafka"
+	"weir/pkg/lake"
+	"weir/pkg/s3"
+	"weir/pkg/settings"
+	"weir/pkg/telemetry"
+	"weir/services/sink/internal/cut"
+	"weir/services/sink/internal/group"
+	"weir/services/sink/internal/rawcopy"
+	"weir/services/sink/internal/worker"
+)
+
+// Bounds that are no settings.
+const (
+	uploaders          = 8        // parts on their way at once
+	maxDeadLetters     = 10_000   // of one partition before they are cut
+	maxDeadLetterBytes = 16 << 20 // of one partition before they are cut
+)
+
+// Run is the sink until ctx ends; then it drains and returns nil. It fails where a
+// setting, the store or the topic makes exactly once impossible, and waits for
+// everything that can come back.
+func Run(ctx context.Context, cfg Config, tel *telemetry.Telemetry) error {
+	location, err := lake.ParseLocation(cfg.Lake)
+	if err != nil {
+		return settings.Fault{Setting: "lake", Reason: err.Error()}
+	}
+	m, err := newMetrics(tel, cfg)
+	if err != nil {
+		return err
+	}
+	defer m.close()
+	retry := worker.Retry{Observe: m.observe}
+
+	store, err := s3.Open(ctx, s3.Config{Lake: location}, m.s3Attempt)
+	if err != nil {
+		return err
+	}
+	options, err := cfg.Kafka.Options(tel.Log)
+	if err != nil {
+		return err
+	}
+	options = append(options, kafka.Watch(m.kafkaAnswer))
+	if err := probe(ctx, store, retry); err != nil {
+		return drained(ctx, err)
+	}
+	letters, err := topics(ctx, cfg, options, retry, m)
+	if err != nil {
+		return drained(ctx, err)
+	}
+	g, err := group.New(group.Config{
+		Group: cfg.Group, Topic: cfg.Topic, FlushTopic: cfg.FlushTopic,
+		DeadLetterTopic: cfg.DeadLetterTopic, DeadLetterMax: letters,
+		Lake: location, InstanceID: cfg.PodName, SessionTimeout: cfg.SessionTimeout, Memory: int64(cfg.memory()),
+		Options: options, Store: store,
+		Tables: []*worker.Table{eventLogs(), eventLogsRaw(cfg.RawCodec)}, Readable: readable(cfg.RawCodec),
+		Limits: cut.Limits{
+			FileSize: int64(cfg.FileSize), FileAge: cfg.FileAge,
+			DeadLetters: maxDeadLetters, DeadLetterBytes: maxDeadLetterBytes,
+		},
+		Uploaders: worker.NewUploaders(uploaders),
+		Observe:   m.observe,
+	})
+	if err != nil {
+		return err
+	}
+	defer g.Close()
+	m.watch(g)
+	go func() { <-ctx.Done(); tel.Health.SetState(telemetry.Draining) }()
+	return g.Run(ctx)
+}
+
+// drained makes the end of ctx no failure.
+func drained(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// probe refuses a store on which the flush protocol does not hold.
+func probe(ctx context.Context, store *s3.Store, retry worker.Retry) error {
+	return retry.Do(ctx, worker.DependencyS3, "probe the store", func() error { return store.Probe(ctx) }, s3.ErrUnfit)
+}
+
+// topics creates what is missing, and gives the largest batch that the dead-letter
+// topic takes.
+func topics(ctx context.Context, cfg Config, options []kgo.Opt, retry worker.Retry, m *metrics) (lettersMax int, err error) {
+	client, err := kgo.NewClient(options...)
+	if err != nil {
+		return 0, fmt.Errorf("make a Kafka client: %w", err)
+	}
+	defer client.Close()
+	layout := cfg.layout()
+	var events, letters kafka.Topic
+	err = retry.Do(ctx, worker.DependencyKafka, "create the topics", func() (err error) {
+		if err = kafka.EnsureTopics(ctx, client, []kafka.TopicSpec{layout.Events(cfg.Topic), layout.Flushes(cfg.FlushTopic)}); err != nil {
+			return err
+		}
+		if events, _, err = kafka.Describe(ctx, client, cfg.Topic); err != nil {
+			return err
+		}
+		if err = kafka.EnsureTopics(ctx, client, []kafka.TopicSpec{layout.Aside(cfg.DeadLetterTopic, events.MaxMessageBytes)}); err != nil {
+			return err
+		}
+		letters, _, err = kafka.Describe(ctx, client, cfg.DeadLetterTopic)
+		return err
+	})
+	if err == nil && letters.MaxMessageBytes < events.MaxMessageBytes+kafka.Margin {
+		m.smallDeadLetters(events, letters)
+	}
+	return letters.MaxMessageBytes, err
+}
+
+func eventLogs() *worker.Table {
+	t := lake.EventLogs()
+	return &worker.Table{
+		Table:       t,
+		ContentType: "application/vnd.apache.parquet",
+		New: func(out io.Writer) (worker.Encoder, error) {
+			return columnar.NewFile(t.Schema, out, columnar.Options{Codec: "zstd"})
+		},
+	}
+}
+
+func eventLogsRaw(codec string) *worker.Table {
+	t := lake.EventLogsRaw(codec)
+	return &worker.Table{
+		Table:       t,
+		ContentType: "application/" + codec,
+		New:         func(out io.Writer) (worker.Encoder, error) { return rawcopy.NewFile(codec, out) },
+	}
+}
+
+// readable are the raw copies of the other codecs: a flush that was decided before the
+// setting changed may have to be repaired in its own.
+func readable(codec string) []*worker.Table {
+	var others []*worker.Table
+	for _, c := range slices.DeleteFunc([]string{"zstd", "gzip"}, func(c string) bool { return c == codec }) {
+		others = append(others, eventLogsRaw(c))
+	}
+	return others
+}
+
+var errNoGroup = errors.New("not a member of the group yet")
