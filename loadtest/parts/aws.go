@@ -97,5 +97,5 @@ func startHTTP(ctx context.Context, name, dir string, env []string, command func
 	if s.Process, err = StartProcess(name, dir, env, argv[0], argv[1:]...); err != nil {
 		return nil, err
 	}
-	return s, s.Await(ctx, time.Minute, func(ctx context.Context) error { return getOK(ctx, s.URL) })
+	return s, s.up(ctx, time.Minute, func(ctx context.Context) error { return getOK(ctx, s.URL) })
 }

@@ -107,7 +107,7 @@ func (k *Kafka) Start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return k.Await(ctx, time.Minute, k.ready)
+	return k.up(ctx, time.Minute, k.ready)
 }
 
 func (k *Kafka) properties() string { return filepath.Join(k.dir, "server.properties") }

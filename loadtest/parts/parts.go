@@ -208,13 +208,21 @@ func (p *Process) Await(ctx context.Context, limit time.Duration, ready func(con
 		}
 		select {
 		case <-p.done:
-			return fmt.Errorf("%s ended while starting: %v\n%s", p.Name, p.err, p.Tail())
+			return fmt.Errorf("%s ended: %v\n%s", p.Name, p.err, p.Tail())
 		case <-ctx.Done():
-			p.Kill()
 			return fmt.Errorf("%s was not ready after %s: %w\n%s", p.Name, limit, err, p.Tail())
 		case <-tick.C:
 		}
 	}
+}
+
+// up waits for a server that was just started; one that does not come up is killed.
+func (p *Process) up(ctx context.Context, limit time.Duration, ready func(context.Context) error) error {
+	err := p.Await(ctx, limit, ready)
+	if err != nil {
+		p.Kill()
+	}
+	return err
 }
 
 func getOK(ctx context.Context, url string) error {

@@ -161,7 +161,7 @@ func StartTrino(ctx context.Context, o TrinoOptions) (*Trino, error) {
 	if tr.Process, err = StartProcess("trino", o.Dir, nil, java, args...); err != nil {
 		return nil, err
 	}
-	return tr, tr.Await(ctx, 3*time.Minute, tr.ready)
+	return tr, tr.up(ctx, 3*time.Minute, tr.ready)
 }
 
 func writeTrinoSettings(o TrinoOptions, port int) error {

@@ -1,0 +1,75 @@
+# Everything a developer and CI do. Needs Go and a C compiler (DuckDB is linked in);
+# `make e2e` also needs the runtimes that CONTRIBUTING names.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := build
+
+TAGS    ?= duckdb
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+TOOL    := go tool -modfile=tools/go.mod
+BIN     := $(CURDIR)/bin
+FUZZTIME ?= 10s
+
+# Commands of loadtest land in bin/ under their own names.
+COMMANDS = $(notdir $(patsubst %/,%,$(wildcard loadtest/cmd/*/)))
+
+# Packages that hold tests against real parts.
+E2E = $(sort $(dir $(shell grep -rlE --include='*_test.go' '^//go:build .*\be2e\b' pkg services loadtest)))
+
+.PHONY: build demo test race lint fmt fuzz model bench e2e proto clean
+
+build: bin/weir $(addprefix bin/,$(COMMANDS))
+
+.PHONY: bin/weir
+bin/weir:
+	go build -tags '$(TAGS)' -ldflags "-X main.version=$(VERSION)" -o bin/weir ./services/weir
+
+.PHONY: $(addprefix bin/,$(COMMANDS))
+$(addprefix bin/,$(COMMANDS)): bin/%:
+	go build -tags '$(TAGS)' -o $@ ./loadtest/cmd/$*
+
+# Starts everything on the embedded parts, sends sample events, prints the answer and keeps running.
+demo: bin/weir
+	@exec bin/weir dev --demo
+
+# Every test that needs no server and no installed tool. What was skipped is listed at the end.
+test: bin/weir
+	WEIR_BIN=$(BIN)/weir $(TOOL) gotestsum --format pkgname --format-hide-empty-pkg -- -tags '$(TAGS)' -timeout 10m ./...
+
+# The same tests under the race detector, without those that run processes.
+race:
+	$(TOOL) gotestsum --format pkgname --format-hide-empty-pkg -- -race -short -timeout 15m ./pkg/... ./services/...
+
+lint:
+	@bad="$$($(TOOL) gofumpt -l pkg services loadtest proto)"; test -z "$$bad" || { echo "not formatted, run make fmt:"; echo "$$bad"; exit 1; }
+	go vet -tags '$(TAGS) e2e' ./...
+	go vet ./...
+	$(TOOL) golangci-lint run
+
+fmt:
+	$(TOOL) gofumpt -w pkg services loadtest
+
+# Each fuzz target for a while; the corpora in testdata run in `make test`.
+fuzz:
+	@grep -rHoE --include='*_test.go' '^func (Fuzz[A-Za-z0-9_]+)' pkg services | sed -E 's/^(.*)\/[^/]+:func (.*)$$/\1 \2/' | sort -u | \
+	while read -r dir name; do echo "== $$dir $$name"; go test -tags '$(TAGS)' -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "./$$dir"; done
+
+# The flush protocol at the larger bound.
+model:
+	go test ./pkg/flush -run TestExplore -timeout 60m -v -args -model
+
+# weir and its references in one run: a table, and bench.json.
+bench:
+	go run -tags '$(TAGS)' ./loadtest/cmd/weirbench
+
+# The product against real parts. E2E_REQUIRE=kafka,moto,trino makes an absent one a failure.
+e2e: bin/weir
+	WEIR_BIN=$(BIN)/weir $(TOOL) gotestsum --format standard-verbose -- -tags '$(TAGS) e2e' -count=1 -timeout 30m -p 1 -skip 'Embedded' $(addprefix ./,$(E2E))
+
+proto:
+	$(TOOL) buf lint
+	$(TOOL) buf generate
+
+clean:
+	rm -rf bin bench.json

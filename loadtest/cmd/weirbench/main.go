@@ -1,0 +1,120 @@
+// Weirbench measures what an event costs weir, beside the usual Go way in the same run: the sink's path from Kafka
+// to Parquet, the whole sink with the raw copy, uploads and protocol, and the gateway's from HTTP to Kafka.
+// Each row is a process of its own on one core (GOMAXPROCS=1) whose CPU time is counted; Kafka, S3, Glue and the
+// load stand in the parent. It prints a table and writes bench.json.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"text/tabwriter"
+)
+
+// Result is one row of bench.json.
+type Result struct {
+	Name        string  `json:"name"`
+	Micros      float64 `json:"us_per_event"` // CPU of the process under test
+	PerSecond   float64 `json:"events_per_s"` // of one core: 1e6 / us_per_event
+	Bytes       float64 `json:"bytes_per_event"`
+	Allocations float64 `json:"allocs_per_event"`
+	PeakRSS     float64 `json:"peak_rss_mib"`
+}
+
+// row is one thing to measure. run is the child's part; drive is what the parent does meanwhile.
+type row struct {
+	name   string
+	events int // how many are measured, of the corpus in turn
+	run    func(ctx context.Context, c child) (int64, error)
+	drive  func(ctx context.Context, addr string, corpus [][]byte, events int) error
+}
+
+var rows = []row{
+	{name: "sink/naive", events: 100_000, run: runNaiveSink},
+	{name: "sink/parquet", events: 200_000, run: runParquet},
+	{name: "sink/parquet+raw/whole", events: 200_000, run: runWholeSink},
+	{name: "gateway/naive/batch100", events: 100_000, run: runNaiveGateway, drive: drive(100)},
+	{name: "gateway/batch100", events: 200_000, run: runGateway, drive: drive(100)},
+	{name: "gateway/naive/single", events: 20_000, run: runNaiveGateway, drive: drive(1)},
+	{name: "gateway/single", events: 40_000, run: runGateway, drive: drive(1)},
+}
+
+func main() {
+	out := flag.String("out", "bench.json", "file of the results")
+	only := flag.String("only", "", "measure only rows whose name starts with this")
+	rounds := flag.Int("rounds", 1, "measure each row so often and keep the median by CPU")
+	asChild := flag.String("child", "", "internal: be the process of this row")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	err := func() error {
+		if *asChild != "" {
+			return beChild(ctx, *asChild)
+		}
+		return measureAll(ctx, *out, *only, *rounds)
+	}()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "weirbench:", err)
+		os.Exit(1)
+	}
+}
+
+func measureAll(ctx context.Context, out, only string, rounds int) error {
+	w, err := newWorld(ctx)
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	var results []Result
+	for _, r := range rows {
+		if !strings.HasPrefix(r.name, only) {
+			continue
+		}
+		var tries []Result
+		for range rounds {
+			result, err := w.measure(ctx, r)
+			if err != nil {
+				return fmt.Errorf("measure %s: %w", r.name, err)
+			}
+			tries = append(tries, result)
+		}
+		slices.SortFunc(tries, func(a, b Result) int { return int(1e6*a.Micros) - int(1e6*b.Micros) })
+		results = append(results, tries[len(tries)/2])
+		fmt.Fprintf(os.Stderr, "%s done\n", r.name)
+	}
+	print(results)
+	text, err := json.MarshalIndent(results, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode the results: %w", err)
+	}
+	return os.WriteFile(out, append(text, '\n'), 0o644)
+}
+
+func print(results []Result) {
+	t := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(t, "name\tµs CPU/event\tevents/s/core\tbytes/event\tallocs/event\tpeak RSS MiB\tagainst naive\t")
+	for _, r := range results {
+		fmt.Fprintf(t, "%s\t%.2f\t%.0f\t%.0f\t%.2f\t%.0f\t%s\t\n", r.Name, r.Micros, r.PerSecond, r.Bytes, r.Allocations, r.PeakRSS, against(r, results))
+	}
+	t.Flush()
+}
+
+// against compares a row with the naive row of the same work.
+func against(r Result, results []Result) string {
+	kind, rest, _ := strings.Cut(r.Name, "/")
+	naive := kind + "/naive"
+	if kind == "gateway" {
+		naive += "/" + strings.TrimPrefix(rest, "naive/")
+	}
+	for _, n := range results {
+		if n.Name == naive {
+			return fmt.Sprintf("%.2f×", n.Micros/r.Micros)
+		}
+	}
+	return ""
+}

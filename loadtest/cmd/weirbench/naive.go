@@ -1,0 +1,153 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/compress/zstd"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// naiveRow is the table as one first writes it in Go.
+type naiveRow struct {
+	AnonymousID       string            `parquet:"anonymousid,optional"`
+	MessageID         string            `parquet:"messageid,optional"`
+	Type              string            `parquet:"type,optional,dict"`
+	UserID            string            `parquet:"userid,optional"`
+	Event             string            `parquet:"event,optional,dict"`
+	Timestamp         time.Time         `parquet:"timestamp,timestamp(microsecond)"`
+	OriginalTimestamp time.Time         `parquet:"originaltimestamp,timestamp(microsecond)"`
+	SentAt            time.Time         `parquet:"sentat,timestamp(microsecond)"`
+	ReceivedAt        time.Time         `parquet:"receivedat,timestamp(microsecond)"`
+	Context           map[string]string `parquet:"context"`
+	Traits            map[string]string `parquet:"traits"`
+	Properties        map[string]string `parquet:"properties"`
+	Integrations      map[string]string `parquet:"integrations"`
+	Topic             string            `parquet:"kafkatopic,dict"`
+	Partition         int32             `parquet:"kafkapartition"`
+	Offset            int64             `parquet:"kafkaoffset"`
+}
+
+// runNaiveSink is the usual way: encoding/json into maps, parquet-go's GenericWriter by reflection.
+func runNaiveSink(ctx context.Context, c child) (int64, error) {
+	var size counter
+	writer := parquet.NewGenericWriter[naiveRow](&size, parquet.Compression(&zstd.Codec{Level: zstd.SpeedFastest}), parquet.MaxRowsPerRowGroup(rowGroupRows))
+	err := consume(ctx, c, func(r *kgo.Record) error {
+		var event map[string]any
+		if err := json.Unmarshal(r.Value, &event); err != nil {
+			return err
+		}
+		_, err := writer.Write([]naiveRow{{
+			AnonymousID: text(event["anonymousId"]), MessageID: text(event["messageId"]), Type: text(event["type"]),
+			UserID: text(event["userId"]), Event: text(event["event"]), Timestamp: clock(event["timestamp"]),
+			OriginalTimestamp: clock(event["originalTimestamp"]), SentAt: clock(event["sentAt"]), ReceivedAt: r.Timestamp,
+			Context: texts(event["context"]), Traits: texts(event["traits"]), Properties: texts(event["properties"]),
+			Integrations: texts(event["integrations"]), Topic: r.Topic, Partition: r.Partition, Offset: r.Offset,
+		}})
+		return err
+	})
+	if err == nil {
+		err = writer.Close()
+	}
+	return int64(size), err
+}
+
+func text(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return ""
+	case string:
+		return v
+	default:
+		b, _ := json.Marshal(v) // what was just unmarshalled
+		return string(b)
+	}
+}
+
+func texts(v any) map[string]string {
+	object, _ := v.(map[string]any)
+	all := make(map[string]string, len(object))
+	for k, value := range object {
+		all[k] = text(value)
+	}
+	return all
+}
+
+func clock(v any) time.Time {
+	t, _ := time.Parse(time.RFC3339Nano, text(v))
+	return t
+}
+
+// runNaiveGateway is the usual way: ServeMux, encoding/json maps, re-marshalling, franz-go.
+func runNaiveGateway(ctx context.Context, c child) (int64, error) {
+	cl, err := kgo.NewClient(kgo.SeedBrokers(c.broker), kgo.DefaultProduceTopic(gatewayTopic), kgo.AllowAutoTopicCreation(),
+		kgo.ProducerBatchCompression(kgo.Lz4Compression()), kgo.ProducerLinger(5*time.Millisecond), kgo.MaxBufferedRecords(1<<20))
+	if err != nil {
+		return 0, err
+	}
+	defer cl.Close()
+	if err := createGatewayTopic(ctx, cl); err != nil {
+		return 0, err
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /v1/batch", func(w http.ResponseWriter, r *http.Request) {
+		if err := naiveBatch(r, cl); err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"success":true}`)
+	})
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	go func() { _ = server.Serve(listener) }()
+	defer server.Close()
+	fmt.Println(listener.Addr())
+	if err := c.meter.start(); err != nil {
+		return 0, err
+	}
+	_, err = io.Copy(io.Discard, os.Stdin) // until the load is through
+	return 0, err
+}
+
+func naiveBatch(r *http.Request, cl *kgo.Client) error {
+	var body struct {
+		SentAt string           `json:"sentAt"`
+		Batch  []map[string]any `json:"batch"`
+	}
+	if user, _, ok := r.BasicAuth(); !ok || user != writeKey {
+		return fmt.Errorf("unknown write key")
+	}
+	if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
+		return err
+	}
+	now := time.Now().UTC()
+	records := make([]*kgo.Record, 0, len(body.Batch))
+	for _, event := range body.Batch {
+		if event["messageId"] == nil {
+			event["messageId"] = uuid.NewString()
+		}
+		event["receivedAt"] = now.Format(time.RFC3339Nano)
+		event["originalTimestamp"] = event["timestamp"]
+		if sent, original := clock(body.SentAt), clock(event["timestamp"]); !sent.IsZero() && !original.IsZero() {
+			event["timestamp"] = now.Add(original.Sub(sent)).Format(time.RFC3339Nano)
+		}
+		value, err := json.Marshal(event)
+		if err != nil {
+			return err
+		}
+		records = append(records, &kgo.Record{Key: []byte("source1"), Value: value})
+	}
+	return cl.ProduceSync(context.WithoutCancel(r.Context()), records...).FirstErr()
+}

@@ -1,0 +1,168 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"weir/pkg/columnar"
+	"weir/pkg/event"
+	"weir/pkg/kafka"
+	"weir/pkg/lake"
+	"weir/pkg/telemetry"
+	"weir/services/gateway"
+	"weir/services/sink"
+)
+
+const (
+	rowGroupRows = 100_000
+	gatewayTopic = "weir.bench"
+)
+
+// counter counts what is written to it.
+type counter int64
+
+func (c *counter) Write(p []byte) (int, error) {
+	*c += counter(len(p))
+	return len(p), nil
+}
+
+// consume reads the row's number of events from the topic's start.
+func consume(ctx context.Context, c child, each func(*kgo.Record) error) error {
+	cl, err := kgo.NewClient(kgo.SeedBrokers(c.broker), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	if err != nil {
+		return err
+	}
+	defer cl.Close()
+	if err := c.meter.start(); err != nil {
+		return err
+	}
+	for left := c.row.events; left > 0; {
+		fetches := cl.PollFetches(ctx)
+		if err := fetches.Err0(); err != nil {
+			return err
+		}
+		for iter := fetches.RecordIter(); !iter.Done() && left > 0; left-- {
+			if err := each(iter.Next()); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// runParquet is the sink's path of an event without its protocol: decode, columns, Parquet; one file.
+func runParquet(ctx context.Context, c child) (int64, error) {
+	var size counter
+	file, err := columnar.NewFile(lake.EventLogs().Schema, &size, columnar.Options{Codec: "zstd", RowGroupRows: rowGroupRows})
+	if err != nil {
+		return 0, err
+	}
+	view, record := new(event.View), new(event.Record)
+	err = consume(ctx, c, func(r *kgo.Record) error {
+		kafka.FromKgo(record, r, lake.TopicID{1})
+		if reason := view.Decode(record); reason != "" {
+			return fmt.Errorf("the corpus holds what is no event: %s", reason)
+		}
+		return file.Append(record, view)
+	})
+	if err == nil {
+		err = file.Close()
+	}
+	return int64(size), err
+}
+
+// runWholeSink is the service as it runs: group, Parquet and raw copy, uploads, manifests, commits, notifications. It ends
+// when everything that the topic holds is committed.
+func runWholeSink(ctx context.Context, c child) (int64, error) {
+	cfg := sink.DefaultConfig()
+	cfg.Kafka.Brokers = []string{c.broker}
+	cfg.TopicReplication, cfg.FileAge = 1, 2*time.Second
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	cl, err := kgo.NewClient(kgo.SeedBrokers(c.broker))
+	if err != nil {
+		return 0, err
+	}
+	defer cl.Close()
+	if err := c.meter.start(); err != nil {
+		return 0, err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- sink.Run(ctx, cfg, telemetry.Discard()) }()
+	if err := awaitCommitted(ctx, kadm.NewClient(cl), cfg.Group, ended); err != nil {
+		return 0, err
+	}
+	stop()
+	return 0, <-ended
+}
+
+func awaitCommitted(ctx context.Context, admin *kadm.Client, group string, ended <-chan error) error {
+	tick := time.NewTicker(250 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case err := <-ended:
+			return fmt.Errorf("the sink ended: %w", err)
+		case <-tick.C:
+		}
+		ends, err := admin.ListEndOffsets(ctx, topic)
+		if err != nil {
+			return err
+		}
+		committed, err := admin.FetchOffsets(ctx, group)
+		if err != nil {
+			continue // the group does not exist yet
+		}
+		behind := false
+		ends.Each(func(end kadm.ListedOffset) {
+			at, known := committed.Lookup(topic, end.Partition)
+			behind = behind || !known || at.At < end.Offset
+		})
+		if !behind {
+			return nil
+		}
+	}
+}
+
+// runGateway is the service as it runs.
+func runGateway(ctx context.Context, c child) (int64, error) {
+	sourcesFile := filepath.Join(c.dir, "sources.yaml")
+	yaml := "sources: [{id: source1, enabled: true, write_keys: [" + writeKey + "]}]\n"
+	if err := os.WriteFile(sourcesFile, []byte(yaml), 0o600); err != nil {
+		return 0, err
+	}
+	cfg := gateway.DefaultConfig()
+	cfg.Brokers, cfg.Listen, cfg.Sources, cfg.Topic, cfg.TopicReplication = []string{c.broker}, "127.0.0.1:0", sourcesFile, gatewayTopic, 1
+	cfg.TopicPartitions = partitions
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	ready, ended := make(chan string, 1), make(chan error, 1)
+	go func() { ended <- gateway.Run(ctx, cfg, telemetry.Discard(), func(addr string) { ready <- addr }) }()
+	select {
+	case err := <-ended:
+		return 0, fmt.Errorf("the gateway ended: %w", err)
+	case addr := <-ready:
+		fmt.Println(addr)
+	}
+	if err := c.meter.start(); err != nil {
+		return 0, err
+	}
+	if _, err := io.Copy(io.Discard, os.Stdin); err != nil { // until the load is through
+		return 0, err
+	}
+	stop()
+	return 0, <-ended
+}
+
+func createGatewayTopic(ctx context.Context, cl *kgo.Client) error {
+	return kafka.EnsureTopics(ctx, cl, []kafka.TopicSpec{{Name: gatewayTopic, Partitions: partitions, Replication: 1}})
+}
