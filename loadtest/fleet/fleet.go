@@ -5,6 +5,7 @@
 package fleet
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -31,6 +33,11 @@ type World struct {
 	Access  string // S3's and Glue's credentials
 	Secret  string
 	Sources string // the text of sources.yaml
+
+	// Dynamic makes the second sink a dynamic group member. The embedded Kafka starts no session timer for a member
+	// whose connection is gone when its JoinGroup is answered: such a member, killed while it joins, would hold its
+	// partitions for ever. A static member is replaced by its own restart.
+	Dynamic bool
 }
 
 // Names that every fleet uses: outside.md's defaults.
@@ -68,7 +75,7 @@ type member struct {
 	proc *parts.Process
 }
 
-// New starts every member. One sink is a static group member (as in a StatefulSet), the other a dynamic one.
+// New starts every member. The sinks are static group members, as in a StatefulSet, unless the world says Dynamic.
 func New(w World) (*Fleet, error) {
 	port, err := parts.FreePort()
 	if err != nil {
@@ -87,8 +94,11 @@ func New(w World) (*Fleet, error) {
 	f.members = []*member{
 		{name: "gateway", args: append([]string{"gateway", "--listen", f.Gateway, "--sources", sources}, common...)},
 		{name: "sink-0", args: sink, env: []string{"POD_NAME=sink-0"}},
-		{name: "sink-1", args: sink},
+		{name: "sink-1", args: sink, env: []string{"POD_NAME=sink-1"}},
 		{name: "catalog", args: append([]string{"catalog", "--lake", LakeURL}, common[:4]...)},
+	}
+	if w.Dynamic {
+		f.members[2].env = nil
 	}
 	for _, m := range f.members {
 		if err := f.start(m); err != nil {
@@ -111,19 +121,20 @@ func (f *Fleet) env() []string {
 	}
 }
 
-// Ready waits until the gateway answers.
+// Ready waits until the gateway takes events: then it refuses an unknown write key, instead of asking to wait.
 func (f *Fleet) Ready(ctx context.Context) error {
 	return f.members[0].proc.Await(ctx, 30*time.Second, func(ctx context.Context) error {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+f.Gateway+"/", nil)
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+f.Gateway+"/v1/track", strings.NewReader("{}"))
 		if err != nil {
 			return err
 		}
+		req.SetBasicAuth("nobody's key", "")
 		resp, err := http.DefaultClient.Do(req)
 		if err != nil {
 			return err
 		}
 		defer resp.Body.Close()
-		if resp.StatusCode >= http.StatusInternalServerError {
+		if resp.StatusCode != http.StatusUnauthorized {
 			return fmt.Errorf("the gateway answers %s", resp.Status)
 		}
 		return nil
@@ -192,17 +203,44 @@ func drained(ctx context.Context, admin *kadm.Client) error {
 		}
 	})
 	if len(behind) > 0 {
-		return fmt.Errorf("not drained: %v", behind)
+		return fmt.Errorf("not drained: %v; %s", behind, members(ctx, admin))
 	}
 	return nil
 }
 
-// Weir runs one command of the binary to its end and returns its output.
+// members says who holds which partitions, for the message of a drain that does not end.
+func members(ctx context.Context, admin *kadm.Client) string {
+	groups, err := admin.DescribeGroups(ctx, Group)
+	if err != nil {
+		return err.Error()
+	}
+	g := groups[Group]
+	text := "group " + g.State
+	for _, m := range g.Members {
+		assigned, _ := m.Assigned.AsConsumer()
+		var held []int32
+		if assigned != nil {
+			for _, t := range assigned.Topics {
+				held = append(held, t.Partitions...)
+			}
+		}
+		text += fmt.Sprintf(", %s holds %v", m.MemberID, held)
+	}
+	return text
+}
+
+// Weir runs one command of the binary to its end and returns what it printed as its answer; what it said beside
+// that is part of the error.
 func (f *Fleet) Weir(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, f.world.Bin, args...)
 	cmd.Env = append(os.Environ(), f.env()...)
-	out, err := cmd.CombinedOutput()
-	return string(out), err
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	out, err := cmd.Output()
+	if err != nil {
+		return string(out), fmt.Errorf("weir %s: %w\n%s", args[0], err, said.String())
+	}
+	return string(out), nil
 }
 
 // Stop ends every member as Kubernetes does: SIGTERM, and a bounded wait.

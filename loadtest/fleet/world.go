@@ -62,7 +62,7 @@ func Real(t testing.TB) (w World, lakeDir string) {
 	t.Cleanup(moto.Stop)
 	return World{
 		Bin: build(t), Dir: filepath.Join(dir, "fleet"), Broker: kafka.Addr,
-		S3URL: s3.URL, GlueURL: moto.URL, Access: access, Secret: secret,
+		S3URL: s3.URL, GlueURL: moto.URL, Access: access, Secret: secret, Dynamic: true,
 	}, filepath.Join(dir, "s3", "data", bucket, "lake")
 }
 

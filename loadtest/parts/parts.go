@@ -201,16 +201,20 @@ func (p *Process) Await(ctx context.Context, limit time.Duration, ready func(con
 	defer cancel()
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
+	var last error
 	for {
 		err := ready(ctx)
 		if err == nil {
 			return nil
 		}
+		if ctx.Err() == nil || last == nil {
+			last = err // not the answer that only says that the time is up
+		}
 		select {
 		case <-p.done:
 			return fmt.Errorf("%s ended: %v\n%s", p.Name, p.err, p.Tail())
 		case <-ctx.Done():
-			return fmt.Errorf("%s was not ready after %s: %w\n%s", p.Name, limit, err, p.Tail())
+			return fmt.Errorf("%s was not ready after %s: %w\n%s", p.Name, limit, last, p.Tail())
 		case <-tick.C:
 		}
 	}

@@ -3,86 +3,56 @@ package columnar
 import (
 	"fmt"
 
-	"github.com/parquet-go/parquet-go"
-
 	"weir/pkg/event"
 	"weir/pkg/lake"
 )
 
-// Definition levels: how much of an optional column or of a map is there.
-const (
-	mapEmpty     = 1 // there, without an entry
-	mapNullValue = 2 // an entry whose value is NULL
-	mapValue     = 3 // an entry; of the key column mapNullValue, for keys are never NULL
-)
-
-// column is one column of the table, and the rows staged for it.
+// column is where the values of one column of the table come from. One field is set, or topic.
 type column struct {
 	text    func(*event.View) *event.Text
 	instant func(*event.View) *event.Instant
 	entries func(*event.View) *event.Map
-	kafka   func(*event.Record) parquet.Value // of an int or bigint column
-	topic   bool                              // the record's topic
-
-	leaf   leaf // of a map its keys
-	values leaf // of a map
+	number  func(*event.Record) int64
+	narrow  bool // number is an int, not a bigint
+	topic   bool // the record's topic
 }
 
-// leaf is what Parquet calls a column: one sequence of values with their levels.
-type leaf struct {
-	writer *parquet.ColumnWriter
-	staged []parquet.Value
+func columnsOf(s lake.Schema) ([]column, error) {
+	columns := make([]column, len(s))
+	names := make(map[string]bool, len(s))
+	for i, c := range s {
+		var ok bool
+		if columns[i], ok = columnOf(c); !ok {
+			return nil, fmt.Errorf("no event has a %s %s", c.Type.Glue(), c.Name)
+		}
+		if names[c.Name] {
+			return nil, fmt.Errorf("column %s stands twice in the schema", c.Name)
+		}
+		names[c.Name] = true
+	}
+	return columns, nil
 }
 
-// null adds a missing value: of a plain column with level 0.
-func (l *leaf) null(level int) {
-	l.staged = append(l.staged, parquet.Value{})
-	l.staged[len(l.staged)-1].SetDefinitionLevel(level)
-}
-
-func (l *leaf) add(v parquet.Value, level int) {
-	l.staged = append(l.staged, v)
-	l.staged[len(l.staged)-1].SetDefinitionLevel(level)
-}
-
-// again marks the value that was added last as one more of the same row.
-func (l *leaf) again() { l.staged[len(l.staged)-1].SetRepetitionLevel(1) }
-
-func (l *leaf) write() error {
-	_, err := l.writer.WriteRowValues(l.staged)
-	clear(l.staged)
-	l.staged = l.staged[:0]
-	return err
-}
-
-// columnOf finds where a column's values come from.
-func columnOf(c lake.Column) (column, error) {
+func columnOf(c lake.Column) (column, bool) {
+	var col column
 	switch c.Type {
 	case lake.String:
-		if c.Name == "kafkatopic" {
-			return column{topic: true}, nil
-		}
-		if f := textOf(c.Name); f != nil {
-			return column{text: f}, nil
-		}
+		col.topic = c.Name == "kafkatopic"
+		col.text = textOf(c.Name)
 	case lake.Timestamp:
-		if f := instantOf(c.Name); f != nil {
-			return column{instant: f}, nil
-		}
+		col.instant = instantOf(c.Name)
 	case lake.MapStringString:
-		if f := mapOf(c.Name); f != nil {
-			return column{entries: f}, nil
-		}
+		col.entries = mapOf(c.Name)
 	case lake.Int:
 		if c.Name == "kafkapartition" {
-			return column{kafka: func(r *event.Record) parquet.Value { return parquet.Int32Value(r.Partition) }}, nil
+			col.number, col.narrow = func(r *event.Record) int64 { return int64(r.Partition) }, true
 		}
 	case lake.BigInt:
 		if c.Name == "kafkaoffset" {
-			return column{kafka: func(r *event.Record) parquet.Value { return parquet.Int64Value(r.Offset) }}, nil
+			col.number = func(r *event.Record) int64 { return r.Offset }
 		}
 	}
-	return column{}, fmt.Errorf("make a Parquet file: no event has a %s %s", c.Type.Glue(), c.Name)
+	return col, col.topic || col.text != nil || col.instant != nil || col.entries != nil || col.number != nil
 }
 
 func textOf(name string) func(*event.View) *event.Text {

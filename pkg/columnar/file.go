@@ -27,12 +27,18 @@ type Options struct {
 // Bounds of what a file holds back, and of what a reader must take in at once.
 const (
 	rowGroupRows    = 100_000
-	rowGroupBytes   = 64 << 20 // a row group of large events ends earlier
-	pageBytes       = 1 << 20  // of a column, before compression
-	dictionaryBytes = 1 << 20  // beyond, a column of the row group goes on without dictionary
-	stageRows       = 32       // rows staged before they are handed to the encoder column by column
-	stageBytes      = 64 << 10
-	bloomBits       = 10 // per messageid: one in a hundred look-ups is in vain
+	rowGroupBytes   = 64 << 20  // a row group of large events ends earlier
+	tailBytes       = 512 << 10 // rows kept as they are before they are encoded
+	pageBytes       = 1 << 20   // of a column, before compression
+	dictionaryBytes = 1 << 20   // beyond, a column of the row group goes on without dictionary
+	bloomBits       = 10        // per messageid: one in a hundred look-ups is in vain
+)
+
+// What column buffers take beside the bytes that they say they hold, as measured: their least sizes, and the room that
+// they grow ahead.
+const (
+	writerBytes   = 600 << 10
+	growthPercent = 150
 )
 
 // fastest is shared by all files: it pools its encoders, which are large. It compresses like the C library's level 1.
@@ -41,46 +47,50 @@ var fastest compress.Codec = &zstd.Codec{Level: zstd.SpeedFastest}
 // File is one Parquet file under construction.
 type File struct {
 	out       counter
-	writer    *parquet.Writer
+	schema    lake.Schema
+	options   Options
 	columns   []column
-	text      []byte // of the staged rows
-	staged    int    // rows
-	groupRows int    // rows in the open row group, the staged ones aside
-	limit     int    // rows of a full row group
+	tail      tail
+	writer    *parquet.Writer // nil until the first rows are encoded
+	leaves    []*parquet.ColumnWriter
+	groupRows int // rows in the open row group, those of the tail aside
 	rows      int64
-	buffered  int64 // as of the last time that staged rows were encoded
+	encoded   int64 // about the memory that writer holds
 	err       error // the first; the file is of no use then
 	closed    bool
 }
 
 // NewFile begins a file with the columns of s. Nothing is written to out before the first row group is full or Close.
 func NewFile(s lake.Schema, out io.Writer, o Options) (*File, error) {
-	schema, err := schemaOf(s)
-	if err != nil {
-		return nil, err
-	}
-	f := &File{out: counter{w: out}, limit: o.RowGroupRows}
-	if f.limit <= 0 {
-		f.limit = rowGroupRows
-	}
-	options, err := writerOptions(schema, s, o)
+	columns, err := columnsOf(s)
 	if err != nil {
 		return nil, fmt.Errorf("make a Parquet file: %w", err)
 	}
-	f.writer = parquet.NewWriter(&f.out, options...)
-	leaves := f.writer.ColumnWriters()
-	for _, sc := range s {
-		c, err := columnOf(sc)
-		if err != nil {
-			return nil, err
-		}
-		c.leaf.writer, leaves = leaves[0], leaves[1:]
-		if sc.Type == lake.MapStringString {
-			c.values.writer, leaves = leaves[0], leaves[1:]
-		}
-		f.columns = append(f.columns, c)
+	if _, err := codecOf(o.Codec); err != nil {
+		return nil, fmt.Errorf("make a Parquet file: %w", err)
 	}
-	return f, nil
+	if o.RowGroupRows <= 0 {
+		o.RowGroupRows = rowGroupRows
+	}
+	return &File{out: counter{w: out}, schema: s, options: o, columns: columns}, nil
+}
+
+// open makes the writer.
+func (f *File) open() error {
+	if f.writer != nil {
+		return nil
+	}
+	schema, err := schemaOf(f.schema)
+	if err != nil {
+		return err
+	}
+	options, err := writerOptions(schema, f.schema, f.options)
+	if err != nil {
+		return err
+	}
+	f.writer = parquet.NewWriter(&f.out, options...)
+	f.leaves = f.writer.ColumnWriters()
+	return nil
 }
 
 // writerOptions are options that NewWriter takes without a panic. A WriterConfig made of them would not do: passing one on
@@ -136,99 +146,34 @@ func (f *File) Append(r *event.Record, v *event.View) error {
 	case f.closed:
 		return errClosed
 	}
-	for i := range f.columns {
-		f.stage(&f.columns[i], r, v)
-	}
+	f.tail.add(f.columns, r, v)
 	f.rows++
-	if f.staged++; f.staged < stageRows && len(f.text) < stageBytes {
+	full := f.groupRows+f.tail.rows >= f.options.RowGroupRows
+	if !full && len(f.tail.b) < tailBytes {
 		return nil
 	}
-	if f.encode(); f.groupRows >= f.limit || f.buffered >= rowGroupBytes {
+	if f.encode(); full || f.encoded >= rowGroupBytes {
 		f.flush()
 	}
 	return f.err
 }
 
-func (f *File) stage(c *column, r *event.Record, v *event.View) {
-	switch {
-	case c.text != nil:
-		f.stageText(c, c.text(v))
-	case c.entries != nil:
-		f.stageMap(c, c.entries(v))
-	case c.instant != nil:
-		if t := c.instant(v); t.Valid {
-			c.leaf.add(parquet.Int64Value(t.Micros), 1)
-		} else {
-			c.leaf.null(0)
-		}
-	case c.topic:
-		from := len(f.text)
-		f.text = append(f.text, r.Topic...)
-		c.leaf.add(parquet.ByteArrayValue(f.text[from:]), 1)
-	default:
-		c.leaf.add(c.kafka(r), 1)
-	}
-}
-
-func (f *File) stageText(c *column, t *event.Text) {
-	if t.Valid {
-		c.leaf.add(f.keep(t.B), 1)
-	} else {
-		c.leaf.null(0)
-	}
-}
-
-func (f *File) stageMap(c *column, m *event.Map) {
-	if len(m.Entries) == 0 {
-		level := 0
-		if m.Valid {
-			level = mapEmpty
-		}
-		c.leaf.null(level)
-		c.values.null(level)
-		return
-	}
-	for i, e := range m.Entries {
-		c.leaf.add(f.keep(e.Key), mapNullValue)
-		if e.Value == nil {
-			c.values.null(mapNullValue)
-		} else {
-			c.values.add(f.keep(e.Value), mapValue)
-		}
-		if i > 0 {
-			c.leaf.again()
-			c.values.again()
-		}
-	}
-}
-
-// keep copies b until the staged rows are encoded. Growing moves f.text, but not the values that point to where it was.
-func (f *File) keep(b []byte) parquet.Value {
-	from := len(f.text)
-	f.text = append(f.text, b...)
-	return parquet.ByteArrayValue(f.text[from:])
-}
-
-// encode hands the staged rows to the columns, which compress a page whenever one is full.
+// encode hands the tail to the columns, which compress a page whenever one is full.
 func (f *File) encode() {
-	if f.staged == 0 || f.err != nil {
+	if f.err != nil {
 		return
 	}
-	for i := range f.columns {
-		c := &f.columns[i]
-		err := c.leaf.write()
-		if err == nil && c.values.writer != nil {
-			err = c.values.write()
-		}
-		if err != nil {
-			f.fail(err)
-			return
-		}
+	if f.err = f.open(); f.err != nil {
+		return
 	}
-	f.groupRows += f.staged
-	f.staged, f.text = 0, f.text[:0]
-	if cap(f.text) > 4*stageBytes {
-		f.text = nil // of a very large event
+	if err := f.tail.encode(f.columns, f.leaves); err != nil {
+		f.err = fmt.Errorf("encode rows of a Parquet file: %w", err)
+		return
+	}
+	f.groupRows += f.tail.rows
+	f.tail = tail{b: f.tail.b[:0]}
+	if cap(f.tail.b) > 2*tailBytes {
+		f.tail.b = nil // of a very large event
 	}
 	f.measure()
 }
@@ -239,19 +184,20 @@ func (f *File) flush() {
 		return
 	}
 	if err := f.writer.Flush(); err != nil {
-		f.fail(err)
+		f.err = fmt.Errorf("write a row group of a Parquet file: %w", err)
 		return
 	}
 	f.groupRows = 0
 	f.measure()
 }
 
-func (f *File) fail(err error) { f.err = fmt.Errorf("write a row group of a Parquet file: %w", err) }
-
-func (f *File) measure() { f.buffered = f.writer.Size() - f.out.n }
+// measure asks the columns how much they hold. The writer counts what it has written as well.
+func (f *File) measure() {
+	f.encoded = writerBytes + (f.writer.Size()-f.out.n)*growthPercent/100
+}
 
 // Buffered is about how many bytes of memory the file holds.
-func (f *File) Buffered() int64 { return f.buffered + int64(len(f.text)) }
+func (f *File) Buffered() int64 { return f.encoded + int64(cap(f.tail.b)) }
 
 // Rows is how many rows were appended.
 func (f *File) Rows() int64 { return f.rows }
@@ -261,15 +207,15 @@ func (f *File) Close() error {
 	if f.closed || f.err != nil {
 		return f.err
 	}
+	f.closed = true
 	f.encode()
 	f.flush()
-	f.closed = true
 	if f.err == nil {
 		if err := f.writer.Close(); err != nil {
 			f.err = fmt.Errorf("write the footer of a Parquet file: %w", err)
 		}
 	}
-	f.text, f.columns, f.buffered = nil, nil, 0
+	f.tail, f.writer, f.leaves, f.encoded = tail{}, nil, nil, 0
 	return f.err
 }
 

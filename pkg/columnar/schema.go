@@ -19,9 +19,6 @@ func schemaOf(s lake.Schema) (*parquet.Schema, error) {
 		if err != nil {
 			return nil, err
 		}
-		if _, there := nodes[c.Name]; there {
-			return nil, fmt.Errorf("make the Parquet schema: column %s stands twice", c.Name)
-		}
 		nodes[c.Name] = withID(parquet.Optional(n), c.FieldID)
 	}
 	order := make(map[string]int, len(s))
@@ -30,7 +27,7 @@ func schemaOf(s lake.Schema) (*parquet.Schema, error) {
 	}
 	fields := nodes.Fields()
 	slices.SortFunc(fields, func(a, b parquet.Field) int { return order[a.Name()] - order[b.Name()] })
-	return parquet.NewSchema("event", ordered{nodes, fields}), nil
+	return parquet.NewSchema("schema", ordered{nodes, fields}), nil
 }
 
 // ordered is a group whose columns stand in the order of the table; parquet-go's own sorts them by name.

@@ -120,7 +120,7 @@ func TestGlueFaultsComeAndGo(t *testing.T) {
 
 // Tens of thousands of partitions are an ordinary table.
 func TestGlueHoldsManyPartitions(t *testing.T) {
-	const sources, days = 200, 100
+	const sources, days = 60, 100
 	dir := t.TempDir()
 	g := startGlue(t, dir, "127.0.0.1:0")
 	mustAsk(t, g.Addr(), "CreateDatabase", `{"DatabaseInput":{"Name":"weir"}}`)

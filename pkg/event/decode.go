@@ -46,7 +46,8 @@ func (v *View) walk() Reason {
 
 func (v *View) walkMap(f field) {
 	m, s := v.mapColumn(f), &v.scan
-	*m, v.last[f] = m.empty(), jsonscan.Value{}
+	m.empty()
+	v.last[f] = jsonscan.Value{}
 	if !s.EnterObject() {
 		v.last[f], _ = s.Skip()
 		return
@@ -66,12 +67,15 @@ func (v *View) walkMap(f field) {
 // resolveTexts gives the string columns their values.
 func (v *View) resolveTexts() {
 	for f := anonymousID; f <= version; f++ {
+		text := v.column(f)
 		switch value := v.last[f]; value.Kind {
 		case jsonscan.Invalid, jsonscan.Null:
+			*text = Text{}
 		case jsonscan.Object, jsonscan.Array:
+			*text = Text{}
 			v.rescue(f)
 		default:
-			*v.column(f) = Text{B: v.value(value), Valid: true}
+			*text = Text{B: v.value(value), Valid: true}
 		}
 	}
 }

@@ -10,13 +10,13 @@ import (
 // no event can make the search quadratic.
 const fewEntries = 64
 
-// empty is a NULL map that keeps m's room but nothing of its content.
-func (m *Map) empty() Map {
-	if cap(m.Entries) > keepEntries {
-		return Map{}
-	}
+// empty makes m NULL. It keeps the room but nothing of the content, which pins the bytes of other records.
+func (m *Map) empty() {
 	clear(m.Entries)
-	return Map{Entries: m.Entries[:0]}
+	*m = Map{Entries: m.Entries[:0]}
+	if cap(m.Entries) > keepEntries {
+		m.Entries = nil
+	}
 }
 
 // put sets a key. The map is valid then.

@@ -74,20 +74,21 @@ func (v *View) Decode(r *Record) Reason {
 	return ""
 }
 
+// reset leaves nothing of the last event behind but what Decode always sets.
 func (v *View) reset(r *Record) {
-	arena := v.arena[:0]
-	if cap(arena) > keepArena {
-		arena = nil
+	v.text, v.arena = r.Value, v.arena[:0]
+	if cap(v.arena) > keepArena {
+		v.arena = nil
 	}
-	order := v.order
-	if cap(order) > keepEntries {
-		order = nil
+	if cap(v.order) > keepEntries {
+		v.order = nil
 	}
-	*v = View{
-		Context: v.Context.empty(), Traits: v.Traits.empty(), Properties: v.Properties.empty(),
-		Integrations: v.Integrations.empty(), Rescued: v.Rescued.empty(),
-		text: r.Value, arena: arena, order: order,
-	}
+	clear(v.last[:])
+	v.Context.empty()
+	v.Traits.empty()
+	v.Properties.empty()
+	v.Integrations.empty()
+	v.Rescued.empty()
 }
 
 // own makes a text of what was just appended to the arena.

@@ -166,7 +166,7 @@ var scenarios = []struct {
 	{
 		"an unclean election takes the committed state back",
 		bounds{records: 2, tables: 1, rebalances: 1, crashes: 1, back: 1, lag: true},
-		bounds{records: 3, tables: 1, rebalances: 1, crashes: 1, back: 2, lag: true},
+		bounds{records: 2, tables: 1, rebalances: 1, crashes: 1, back: 2, lag: true},
 	},
 }
 
@@ -176,7 +176,7 @@ func TestExplore(t *testing.T) {
 			t.Parallel()
 			b, limit := s.small, 2_000_000
 			if *larger {
-				b, limit = s.large, 200_000_000
+				b, limit = s.large, 12_000_000
 			}
 			got := run(t, b, asDesigned, limit)
 			require.Empty(t, got.what, fmt.Sprint("the way there:", got.trace))

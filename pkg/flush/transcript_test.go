@@ -124,12 +124,13 @@ func (s *stage) do(line string) string {
 	return ""
 }
 
-var inputs = map[string]flush.InputKind{}
-
-func init() {
+func input(name string) flush.InputKind {
 	for k := flush.OK; k <= flush.RowsGone; k++ {
-		inputs[k.String()] = k
+		if k.String() == name {
+			return k
+		}
 	}
+	panic("no such input: " + name)
 }
 
 func (s *stage) home() string { return flush.Home("cluster", s.owner.TopicID, "bucket", "lake") }
@@ -247,12 +248,9 @@ func (s *stage) cut(a args) string {
 }
 
 func (s *stage) step(kind string, a args) string {
-	in := flush.Input{Kind: inputs[kind], Offset: a.num("offset", 0), Bytes: a.num("bytes", 0), Manifest: s.manifests[a["id"]]}
+	in := flush.Input{Kind: input(kind), Offset: a.num("offset", 0), Bytes: a.num("bytes", 0), Manifest: s.manifests[a["id"]]}
 	if text, ok := a["err"]; ok {
 		in.Err = errors.New(strings.ReplaceAll(text, "_", " "))
-	}
-	if in.Kind == 0 {
-		s.t.Fatalf("no such input: %s", kind)
 	}
 	return s.show(s.m.Step(in))
 }

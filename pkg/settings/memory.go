@@ -38,8 +38,10 @@ func (m Memory) String() string {
 	return m.Bytes.String()
 }
 
+// MarshalText and UnmarshalText make Memory a setting for flags, YAML and JSON.
 func (m Memory) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
 
+// UnmarshalText is ParseMemory.
 func (m *Memory) UnmarshalText(text []byte) (err error) {
 	*m, err = ParseMemory(string(text))
 	return err

@@ -18,6 +18,7 @@ import (
 // MiB, GiB, TiB (powers of 1024) or KB, MB, GB, TB (powers of 1000).
 type Bytes int64
 
+// Powers of 1024.
 const (
 	KiB Bytes = 1 << 10
 	MiB Bytes = 1 << 20
@@ -34,8 +35,14 @@ type unit struct {
 // binary before decimal, large before small.
 func units() [8]unit {
 	return [...]unit{
-		{"TiB", TiB}, {"GiB", GiB}, {"MiB", MiB}, {"KiB", KiB},
-		{"TB", 1e12}, {"GB", 1e9}, {"MB", 1e6}, {"KB", 1e3},
+		{"TiB", TiB},
+		{"GiB", GiB},
+		{"MiB", MiB},
+		{"KiB", KiB},
+		{"TB", 1e12},
+		{"GB", 1e9},
+		{"MB", 1e6},
+		{"KB", 1e3},
 	}
 }
 
@@ -83,6 +90,7 @@ func (b Bytes) String() string {
 // MarshalText and UnmarshalText make Bytes a setting for flags, YAML and JSON.
 func (b Bytes) MarshalText() ([]byte, error) { return []byte(b.String()), nil }
 
+// UnmarshalText is ParseBytes.
 func (b *Bytes) UnmarshalText(text []byte) (err error) {
 	*b, err = ParseBytes(string(text))
 	return err

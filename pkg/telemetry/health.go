@@ -11,6 +11,7 @@ import (
 // State is where a service stands in its life.
 type State uint8
 
+// A service starts, is ready, and drains once.
 const (
 	Starting State = iota
 	Ready

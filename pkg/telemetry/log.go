@@ -11,12 +11,13 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// CheckLogLevel and CheckLogFormat let a Config refuse what Start would refuse.
+// CheckLogLevel lets a Config refuse a level that Start would refuse.
 func CheckLogLevel(level string) error {
 	_, err := parseLevel(level)
 	return err
 }
 
+// CheckLogFormat does the same for the format.
 func CheckLogFormat(format string) error {
 	switch format {
 	case "", "json", "text":
@@ -39,7 +40,8 @@ func parseLevel(level string) (slog.Level, error) {
 	return 0, fmt.Errorf("%q is no log level: want debug, info, warn or error", level)
 }
 
-func newLog(o Options) (*slog.Logger, error) {
+// newHandler writes lines of the wanted level in the wanted form.
+func newHandler(o Options) (slog.Handler, error) {
 	level, err := parseLevel(o.LogLevel)
 	if err != nil {
 		return nil, err
@@ -53,10 +55,30 @@ func newLog(o Options) (*slog.Logger, error) {
 	}
 	opts := &slog.HandlerOptions{Level: level}
 	if o.LogFormat == "text" {
-		return slog.New(traceHandler{slog.NewTextHandler(out, opts)}), nil
+		return traceHandler{slog.NewTextHandler(out, opts)}, nil
 	}
-	return slog.New(traceHandler{slog.NewJSONHandler(out, opts)}), nil
+	return traceHandler{slog.NewJSONHandler(out, opts)}, nil
 }
+
+// exportedToo sends the lines that local writes to remote as well, and no others.
+func exportedToo(local, remote slog.Handler) slog.Handler {
+	return slog.NewMultiHandler(local, gated{Handler: remote, gate: local})
+}
+
+type gated struct {
+	slog.Handler
+	gate slog.Handler
+}
+
+func (g gated) Enabled(ctx context.Context, level slog.Level) bool {
+	return g.gate.Enabled(ctx, level) && g.Handler.Enabled(ctx, level)
+}
+
+func (g gated) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return gated{g.Handler.WithAttrs(attrs), g.gate}
+}
+
+func (g gated) WithGroup(name string) slog.Handler { return gated{g.Handler.WithGroup(name), g.gate} }
 
 // traceHandler adds the span that a line was logged under.
 type traceHandler struct{ slog.Handler }
@@ -114,11 +136,12 @@ func (l *Limiter) Log(ctx context.Context, level slog.Level, reason, msg string,
 	l.log.Log(ctx, level, msg, args...)
 }
 
-// Warn and Error are Log at their level.
+// Warn is Log at its level.
 func (l *Limiter) Warn(ctx context.Context, reason, msg string, args ...any) {
 	l.Log(ctx, slog.LevelWarn, reason, msg, args...)
 }
 
+// Error is Log at its level.
 func (l *Limiter) Error(ctx context.Context, reason, msg string, args ...any) {
 	l.Log(ctx, slog.LevelError, reason, msg, args...)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -26,8 +27,9 @@ func lines(t *testing.T, b *bytes.Buffer) (list []map[string]any) {
 
 func TestLogCarriesTheSpan(t *testing.T) {
 	var out bytes.Buffer
-	log, err := newLog(Options{Output: &out})
+	handler, err := newHandler(Options{Output: &out})
 	require.NoError(t, err)
+	log := slog.New(handler)
 	ctx := trace.ContextWithSpanContext(t.Context(), trace.NewSpanContext(trace.SpanContextConfig{
 		TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2},
 	}))
@@ -39,6 +41,17 @@ func TestLogCarriesTheSpan(t *testing.T) {
 	require.Equal(t, "weir.events", got[0]["topic"])
 	require.Equal(t, map[string]any{"trace_id": "01000000000000000000000000000000", "span_id": "0200000000000000"}, got[0]["g"])
 	require.NotContains(t, got[1], "trace_id")
+}
+
+func TestOnlyWhatIsLoggedIsExported(t *testing.T) {
+	var local, remote bytes.Buffer
+	log := slog.New(exportedToo(
+		slog.NewJSONHandler(&local, &slog.HandlerOptions{Level: slog.LevelInfo}),
+		slog.NewJSONHandler(&remote, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	log.Debug("hidden")
+	log.With("a", 1).WithGroup("g").Info("shown", "b", 2)
+	require.Equal(t, 1, strings.Count(local.String(), "\n"))
+	require.Equal(t, lines(t, &local)[0]["g"], lines(t, &remote)[0]["g"])
 }
 
 func TestWrongLogOptionsAreNamed(t *testing.T) {

@@ -3,23 +3,27 @@ package telemetry
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"runtime"
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	"go.opentelemetry.io/contrib/bridges/otelslog"
 	"go.opentelemetry.io/contrib/exporters/autoexport"
 	goruntime "go.opentelemetry.io/contrib/instrumentation/runtime"
+	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	promexporter "go.opentelemetry.io/otel/exporters/prometheus"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/propagation"
+	sdklog "go.opentelemetry.io/otel/sdk/log"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 )
 
-// startOTel wires metrics and traces as the environment says. The Go SDK does not
+// startOTel wires metrics, traces and logs as the environment says. The Go SDK does not
 // know OTEL_SDK_DISABLED, and falls back to an exporter that retries a collector on
 // localhost; both are decided here.
 func (t *Telemetry) startOTel(ctx context.Context, o Options) error {
@@ -31,6 +35,11 @@ func (t *Telemetry) startOTel(ctx context.Context, o Options) error {
 	if strings.EqualFold(os.Getenv("OTEL_SDK_DISABLED"), "true") {
 		return nil
 	}
+	// A collector that is away is reported like everything else, and not too often.
+	limited := NewLimiter(t.Log)
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
+		limited.Warn(context.Background(), "telemetry", "telemetry was not exported", "err", err)
+	}))
 	build := ReadBuild()
 	if o.Version != "" {
 		build.Version = o.Version
@@ -42,7 +51,10 @@ func (t *Telemetry) startOTel(ctx context.Context, o Options) error {
 	if err := t.startMetrics(ctx, res, build); err != nil {
 		return err
 	}
-	return t.startTraces(ctx, res)
+	if err := t.startTraces(ctx, res); err != nil {
+		return err
+	}
+	return t.startLogs(ctx, res)
 }
 
 func resourceOf(ctx context.Context, service, version string) (*resource.Resource, error) {
@@ -106,6 +118,21 @@ func (t *Telemetry) startTraces(ctx context.Context, res *resource.Resource) err
 	provider := sdktrace.NewTracerProvider(sdktrace.WithResource(res), sdktrace.WithBatcher(exporter))
 	t.stop = append(t.stop, provider.Shutdown)
 	t.Tracer = provider.Tracer(scope)
+	return nil
+}
+
+// startLogs exports what is logged, beside writing it.
+func (t *Telemetry) startLogs(ctx context.Context, res *resource.Resource) error {
+	if !exported("LOGS") {
+		return nil
+	}
+	exporter, err := autoexport.NewLogExporter(ctx)
+	if err != nil {
+		return fmt.Errorf("export logs as OTEL_LOGS_EXPORTER and OTEL_EXPORTER_OTLP_* say: %w", err)
+	}
+	provider := sdklog.NewLoggerProvider(sdklog.WithResource(res), sdklog.WithProcessor(sdklog.NewBatchProcessor(exporter)))
+	t.stop = append(t.stop, provider.Shutdown)
+	t.Log = slog.New(exportedToo(t.Log.Handler(), otelslog.NewHandler(scope, otelslog.WithLoggerProvider(provider))))
 	return nil
 }
 

@@ -48,12 +48,12 @@ type Telemetry struct {
 // Start builds the telemetry of one process. The error of a wrong option or
 // OTEL_* variable names it; a collector that cannot be reached is no error.
 func Start(ctx context.Context, o Options) (*Telemetry, error) {
-	log, err := newLog(o)
+	handler, err := newHandler(o)
 	if err != nil {
 		return nil, err
 	}
 	t := Discard()
-	t.Log = log
+	t.Log = slog.New(handler)
 	if err := t.startOTel(ctx, o); err != nil {
 		return nil, errors.Join(err, t.Shutdown(ctx))
 	}

@@ -34,6 +34,10 @@ import (
 // which a file should be visible.
 const window = 250 * time.Millisecond
 
+// glueBackoff keeps the SDK's own retries short: the pace and the long waits are
+// the follower's, and it learns of throttling only when the SDK gives up.
+const glueBackoff = time.Second
+
 // Config of the catalog. Glue's and S3's own settings are the AWS SDK's.
 type Config struct {
 	Lake             string `name:"lake" default:"s3://weir/lake" help:"Where the lake is."`
@@ -96,7 +100,7 @@ func Run(ctx context.Context, cfg Config, tel *telemetry.Telemetry) error {
 	if err != nil {
 		return err
 	}
-	tablesOf, err := glue.Open(ctx, glue.Config{}, m.glueAttempt)
+	tablesOf, err := glue.Open(ctx, glue.Config{MaxBackoff: glueBackoff}, m.glueAttempt)
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http/httptest"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -77,7 +78,7 @@ type rig struct {
 }
 
 func newRig(t *testing.T) *rig {
-	name := strings.ToLower(strings.NewReplacer("/", "_").Replace(t.Name()))
+	name := strings.ToLower(t.Name()) + strconv.FormatInt(time.Now().UnixNano(), 36) // another one with -count
 	r := &rig{t: t, cfg: DefaultConfig(), stop: func() {}}
 	r.cfg.Database, r.cfg.FlushTopic, r.cfg.TopicReplication = name, name+".flushes", 1
 	r.cfg.Lake = "s3://weir/" + name
@@ -208,7 +209,7 @@ func TestEndToEnd(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, list, 2)
 	require.Equal(t, "eventlogs", list[0].Name)
-	require.Equal(t, "s3://weir/testendtoend/eventlogs/", list[0].Location)
+	require.Equal(t, r.cfg.Lake+"/eventlogs/", list[0].Location)
 	require.Equal(t, "1", list[0].SchemaVersion)
 	require.Equal(t, ColumnInfo{Name: "dt", Type: "string", Partition: true}, list[0].Columns[len(list[0].Columns)-1])
 	require.Equal(t, ColumnInfo{Name: "anonymousid", Type: "string"}, list[0].Columns[0])
@@ -225,9 +226,9 @@ func TestEndToEnd(t *testing.T) {
 	}
 	some, err := Partitions(t.Context(), r.cfg, "eventlogs")
 	require.NoError(t, err)
-	require.Contains(t, some[0].Location, "s3://weir/testendtoend/eventlogs/sourceid=a%3Ab/dt="+lake.DayOf(time.Now()).String()+"/")
+	require.Contains(t, some[0].Location, r.cfg.Lake+"/eventlogs/sourceid=a%3Ab/dt="+lake.DayOf(time.Now()).String()+"/")
 	_, err = Partitions(t.Context(), r.cfg, "nothing")
-	require.EqualError(t, err, "there is no table testendtoend.nothing")
+	require.EqualError(t, err, "there is no table "+r.cfg.Database+".nothing")
 
 	body, _, err := r.store.Get(t.Context(), lake.GateKey(r.cfg.Database, topicID))
 	require.NoError(t, err)

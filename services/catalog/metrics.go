@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"strconv"
 	"sync"
 	"time"
@@ -36,14 +35,10 @@ type metrics struct {
 
 	mu      sync.Mutex
 	pending follow.Pending // what the round at hand has to make visible
-	tables  map[string]struct{}
 }
 
 func newMetrics(tel *telemetry.Telemetry) (*metrics, error) {
-	m := &metrics{log: tel.Log, health: tel.Health, tables: make(map[string]struct{})}
-	for _, t := range tables() {
-		m.tables[t.Name] = struct{}{}
-	}
+	m := &metrics{log: tel.Log, health: tel.Health}
 	meter := tel.Meter
 	var errs [11]error
 	m.delay, errs[0] = meter.Float64Histogram("weir.catalog.delay", metric.WithUnit("s"), telemetry.DelaySeconds(),
@@ -66,7 +61,7 @@ func newMetrics(tel *telemetry.Telemetry) (*metrics, error) {
 		metric.WithDescription("Files that are published and not yet visible, of the round at hand."))
 	errs[8] = err
 	age, err := meter.Float64ObservableGauge("weir.catalog.pending.age", metric.WithUnit("s"),
-		metric.WithDescription("Age of the oldest of them; 0 when there is none."))
+		metric.WithDescription("Age of the oldest of them; 0 where there is none."))
 	errs[9] = err
 	m.watch, errs[10] = meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		m.observe(o, files, age)
@@ -84,14 +79,15 @@ func (m *metrics) close() {
 func (m *metrics) observe(o metric.Observer, files metric.Int64Observable, age metric.Float64Observable) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for t := range m.tables {
-		o.ObserveInt64(files, int64(m.pending.Files[t]), metric.WithAttributes(tableAttr(t)))
+	for _, t := range tables() {
+		b := m.pending[t.Name]
+		var seconds float64
+		if b.Files > 0 {
+			seconds = time.Since(b.Oldest).Seconds()
+		}
+		o.ObserveInt64(files, int64(b.Files), metric.WithAttributes(tableAttr(t.Name)))
+		o.ObserveFloat64(age, seconds, metric.WithAttributes(tableAttr(t.Name)))
 	}
-	var seconds float64
-	if !m.pending.Oldest.IsZero() {
-		seconds = time.Since(m.pending.Oldest).Seconds()
-	}
-	o.ObserveFloat64(age, seconds)
 }
 
 func tableAttr(name string) attribute.KeyValue { return attribute.String("weir.table", name) }
@@ -104,7 +100,7 @@ func (m *metrics) fact(f follow.Fact) {
 		m.fault(f)
 	case follow.Pending:
 		m.mu.Lock()
-		m.pending = follow.Pending{Files: maps.Clone(f.Files), Oldest: f.Oldest}
+		m.pending = f
 		m.mu.Unlock()
 	case follow.Visible:
 		m.delay.Record(ctx, f.Delay.Seconds(), metric.WithAttributes(tableAttr(f.Table)))

@@ -10,6 +10,7 @@ import (
 
 	"weir/pkg/kafka"
 	"weir/pkg/settings"
+	"weir/services/gateway/internal/intake"
 	"weir/services/gateway/internal/source"
 )
 
@@ -80,17 +81,18 @@ func (c Config) checkSizes(f *settings.Faults) {
 	f.Check(c.MaxBody >= settings.KiB && c.MaxBody <= 64*settings.MiB, "max-body", "%s is not between 1KiB and 64MiB", c.MaxBody)
 	f.Check(c.MaxEvent >= settings.KiB && c.MaxEvent <= c.MaxBody, "max-event", "%s is not between 1KiB and max-body", c.MaxEvent)
 	f.Check(c.MaxEvents >= 1 && c.MaxEvents <= 100_000, "max-events", "%d is not between 1 and 100000", c.MaxEvents)
-	// A body, the buffer it grew out of, what it becomes, and its records.
-	least := 4*c.MaxBody + settings.Bytes(c.MaxEvents)*4*settings.KiB
+	// Events may inherit four times the body, and be three times as long where every
+	// byte has to be replaced; a batch may have four times as many elements as events.
+	least := 8*c.MaxBody + settings.Bytes(c.MaxEvents)*5*settings.KiB
 	f.Check(c.inFlight() >= least, "in-flight", "%s is too little for one request of max-body and max-events: at least %s", c.inFlight(), least)
 	f.Check(c.AckDeadline >= 10*time.Millisecond && c.AckDeadline <= time.Minute, "ack-deadline", "%s is not between 10ms and 1m", c.AckDeadline)
 	f.Check(c.DrainDelay >= 0 && c.DrainDelay <= 10*time.Minute, "drain-delay", "%s is not between 0s and 10m", c.DrainDelay)
 }
 
 func (c Config) checkTopics(f *settings.Faults) {
+	legal := regexp.MustCompile(`^[A-Za-z0-9._-]{1,249}$`)
 	for _, t := range []struct{ setting, name string }{{"topic", c.Topic}, {"rejected-topic", c.RejectedTopic}} {
-		ok, _ := regexp.MatchString(`^[A-Za-z0-9._-]{1,249}$`, t.name)
-		f.Check(ok && t.name != "." && t.name != "..", t.setting, "%q is no name that Kafka takes", t.name)
+		f.Check(legal.MatchString(t.name) && t.name != "." && t.name != "..", t.setting, "%q is no name that Kafka takes", t.name)
 	}
 	f.Check(c.Topic != c.RejectedTopic, "rejected-topic", "is the same as topic")
 	f.Check(c.TopicPartitions >= 1, "topic-partitions", "%d is not at least 1", c.TopicPartitions)
@@ -102,6 +104,12 @@ func (c Config) inFlight() settings.Bytes { return c.InFlight.Of(settings.Memory
 
 func (c Config) layout() kafka.Layout {
 	return kafka.Layout{Partitions: c.TopicPartitions, Replication: c.TopicReplication, Retention: c.TopicRetention}
+}
+
+// limits bound one request. What a batch says once for all its events may make them
+// longer by four times its body together, and no more: in-flight has room for that.
+func (c Config) limits() intake.Limits {
+	return intake.Limits{MaxEvents: c.MaxEvents, MaxEventBytes: int(c.MaxEvent), MaxInheritedBytes: 4 * int(c.MaxBody)}
 }
 
 // parsePrefixes reads CIDR ranges; a bare address is a range of one.

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -63,6 +64,7 @@ func prepare(t *testing.T, brokers []string, change func(*Config)) *world {
 	w.cfg.Listen = "127.0.0.1:0"
 	w.cfg.Sources = filepath.Join(t.TempDir(), "sources.yaml")
 	w.cfg.TopicPartitions, w.cfg.TopicReplication = 12, 1
+	w.cfg.AckDeadline = 30 * time.Second // these tests run in real time, on machines that do other things
 	require.NoError(t, os.WriteFile(w.cfg.Sources, []byte(sourcesYAML), 0o600))
 	if change != nil {
 		change(&w.cfg)

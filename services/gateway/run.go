@@ -14,22 +14,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/http"
 	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
-	"go.opentelemetry.io/otel/trace"
-	"go.opentelemetry.io/otel/trace/noop"
 
 	"weir/pkg/kafka"
 	"weir/pkg/settings"
 	"weir/pkg/telemetry"
 	"weir/services/gateway/internal/httpapi"
 	"weir/services/gateway/internal/ingest"
-	"weir/services/gateway/internal/intake"
 	"weir/services/gateway/internal/produce"
 	"weir/services/gateway/internal/source"
 )
@@ -62,12 +58,6 @@ func Run(ctx context.Context, cfg Config, tel *telemetry.Telemetry, ready func(a
 	return runOn(ctx, cfg, tel, edges{listen: net.Listen}, ready)
 }
 
-// edges are where the gateway touches the network; a test puts a virtual one there.
-type edges struct {
-	listen func(network, address string) (net.Listener, error)
-	client []kgo.Opt // beside those of the settings
-}
-
 func runOn(ctx context.Context, cfg Config, tel *telemetry.Telemetry, e edges, ready func(addr string)) error {
 	if err := settings.Join(cfg.Validate()); err != nil {
 		return err
@@ -77,78 +67,6 @@ func runOn(ctx context.Context, cfg Config, tel *telemetry.Telemetry, e edges, r
 		return err
 	}
 	return g.run(ctx, ready)
-}
-
-// wire makes everything, in the order of the data; nothing runs yet.
-func wire(cfg Config, tel *telemetry.Telemetry, e edges) (*gateway, error) {
-	g := &gateway{cfg: cfg, tel: tel}
-	trusted, err := parsePrefixes(cfg.TrustedProxies)
-	if err != nil {
-		return nil, err
-	}
-	if g.sources, err = source.Open(cfg.Sources); err != nil {
-		return nil, fmt.Errorf("load the sources: %w", err)
-	}
-	hangar := produce.NewHangar(int64(cfg.inFlight()))
-	if g.metrics, err = newMetrics(tel, cfg, hangar.Budget, g.sources); err != nil {
-		return nil, fmt.Errorf("register metrics: %w", err)
-	}
-	if err := g.openClient(e.client); err != nil {
-		return nil, err
-	}
-	g.producer = produce.New(g.client, produce.Options{Topic: cfg.Topic, Deadline: cfg.AckDeadline, Observe: g.metrics.delivered})
-	g.ingester = ingest.New(ingest.Options{
-		Lookup: g.sources.Lookup, Producer: g.producer, Topic: cfg.Topic, Rejected: cfg.RejectedTopic, Observe: g.metrics.ingested,
-		Limits: intake.Limits{MaxEvents: cfg.MaxEvents, MaxEventBytes: int(cfg.MaxEvent)},
-	})
-	g.handler = httpapi.New(httpapi.Options{
-		Ingester: g.ingester, Hangar: hangar, MaxBody: int(cfg.MaxBody), Trusted: trusted, PublicHost: cfg.PublicHost,
-		Log: tel.Log, Propagator: tel.Propagator, Tracer: tracerOf(tel), Observe: g.metrics.exchanged, Started: g.metrics.started,
-	})
-	g.server = newServer(g.handler, tel.Log)
-	if g.listener, err = e.listen("tcp", cfg.Listen); err != nil {
-		g.client.Close()
-		return nil, fmt.Errorf("listen on %s (setting listen): %w", cfg.Listen, err)
-	}
-	return g, nil
-}
-
-func (g *gateway) openClient(more []kgo.Opt) error {
-	opts, err := g.cfg.Config.Options(g.tel.Log)
-	if err != nil {
-		return err
-	}
-	opts = append(opts, produce.ClientOptions(g.cfg.AckDeadline, int64(g.cfg.inFlight()), &g.limits)...)
-	if g.client, err = kgo.NewClient(append(opts, more...)...); err != nil {
-		return fmt.Errorf("make the Kafka client: %w", err)
-	}
-	return nil
-}
-
-// tracerOf is nil where traces go nowhere, so that no request pays for a span.
-func tracerOf(tel *telemetry.Telemetry) trace.Tracer {
-	if _, discards := tel.Tracer.(noop.Tracer); discards {
-		return nil
-	}
-	return tel.Tracer
-}
-
-// newServer bounds what a client that is slow, silent or greedy can hold.
-func newServer(h http.Handler, log *slog.Logger) *http.Server {
-	protocols := new(http.Protocols)
-	protocols.SetHTTP1(true)
-	protocols.SetUnencryptedHTTP2(true)
-	return &http.Server{
-		Handler:           h,
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       30 * time.Second,
-		WriteTimeout:      time.Minute + 45*time.Second, // of body, acknowledgement and answer together
-		IdleTimeout:       75 * time.Second,
-		MaxHeaderBytes:    16 << 10,
-		Protocols:         protocols,
-		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: 250},
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-	}
 }
 
 // run starts what runs, waits, and ends it in the order of the data.

@@ -91,14 +91,14 @@ func (c *cache) makeRoom(ctx context.Context, lock *os.File, wanted map[string]b
 	if err := flock(ctx, lock, syscall.LOCK_SH); err != nil {
 		return err
 	}
+	if _, room, err := c.stale(wanted); err != nil || room >= total {
+		return err
+	}
+	if err := flock(ctx, lock, syscall.LOCK_EX); err != nil { // the shared lock is given up meanwhile
+		return err
+	}
 	stale, room, err := c.stale(wanted)
-	if err != nil || room >= total {
-		return err
-	}
-	if err := flock(ctx, lock, syscall.LOCK_EX); err != nil {
-		return err
-	}
-	if stale, room, err = c.stale(wanted); err != nil {
+	if err != nil {
 		return err
 	}
 	for _, f := range stale {

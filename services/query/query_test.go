@@ -197,9 +197,11 @@ func TestDatabase(t *testing.T) {
 	require.ErrorIs(t, err, ErrNoDatabase)
 
 	w.table(lake.EventLogs())
-	w.create(glue.Table{Database: w.name, Name: "days", Type: "EXTERNAL_TABLE", Location: "s3://" + w.name + "/lake/days",
+	w.create(glue.Table{
+		Database: w.name, Name: "days", Type: "EXTERNAL_TABLE", Location: "s3://" + w.name + "/lake/days",
 		Columns: []glue.Column{{Name: "day", Type: "date"}, {Name: "n", Type: "decimal(10,2)"}},
-		Format:  glue.Format{Serde: "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"}})
+		Format:  glue.Format{Serde: "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"},
+	})
 	w.create(glue.Table{Database: w.name, Name: "shown", Type: "VIRTUAL_VIEW"})
 	w.create(glue.Table{Database: w.name, Name: "texts", Columns: []glue.Column{{Name: "a", Type: "string"}}, Format: glue.Format{Serde: "org.apache.hadoop.hive.serde2.OpenCSVSerde"}})
 	w.parquet("days/a.parquet", "SELECT DATE '2026-11-22' AS day, 1.5::DECIMAL(10,2) AS n")

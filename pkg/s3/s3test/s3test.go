@@ -14,6 +14,7 @@ import (
 	"io"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
@@ -57,8 +58,16 @@ func Run(t *testing.T, store *s3.Store) {
 	}
 }
 
+// deadline bounds a step: what pkg/s3 tries again for ever must not hang a test.
+func deadline(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	t.Cleanup(cancel)
+	return ctx
+}
+
 func putGetHead(t *testing.T, s *s3.Store, at string) {
-	ctx := t.Context()
+	ctx := deadline(t)
 	for _, body := range [][]byte{{}, []byte("a"), bytes.Repeat([]byte("weir "), 300_000)} {
 		require.NoError(t, s.Put(ctx, at+"k", body))
 		got, etag, err := s.Get(ctx, at+"k")
@@ -75,7 +84,7 @@ func putGetHead(t *testing.T, s *s3.Store, at string) {
 }
 
 func absent(t *testing.T, s *s3.Store, at string) {
-	ctx := t.Context()
+	ctx := deadline(t)
 	_, _, err := s.Get(ctx, at+"k")
 	require.ErrorIs(t, err, s3.ErrNotFound)
 	require.ErrorContains(t, err, at+"k")
@@ -89,7 +98,7 @@ func absent(t *testing.T, s *s3.Store, at string) {
 }
 
 func signs(t *testing.T, s *s3.Store, at string) {
-	ctx := t.Context()
+	ctx := deadline(t)
 	for _, key := range []string{"sourceid=a%3Ab/dt=2026-11-23/x-0.parquet", "a b+c&d=e", "ünï/çødé", "%25"} {
 		require.NoError(t, s.PutIfAbsent(ctx, at+key, []byte(key)))
 		got, _, err := s.Get(ctx, at+key)
@@ -143,7 +152,7 @@ func isAny(err error, targets []error) bool {
 }
 
 func onePutWins(t *testing.T, s *s3.Store, at string) {
-	ctx := t.Context()
+	ctx := deadline(t)
 	won := winner(t, race(func(n int) error {
 		return s.PutIfAbsent(ctx, at+"k", fmt.Appendf(nil, "racer %d", n))
 	}), s3.ErrExists)
@@ -154,7 +163,7 @@ func onePutWins(t *testing.T, s *s3.Store, at string) {
 }
 
 func putIfMatch(t *testing.T, s *s3.Store, at string) {
-	ctx := t.Context()
+	ctx := deadline(t)
 	first, err := s.PutIfMatch(ctx, at+"k", []byte("1"), "")
 	require.NoError(t, err)
 	_, err = s.PutIfMatch(ctx, at+"k", []byte("x"), "")
@@ -175,7 +184,7 @@ func putIfMatch(t *testing.T, s *s3.Store, at string) {
 }
 
 func oneReplacementWins(t *testing.T, s *s3.Store, at string) {
-	ctx := t.Context()
+	ctx := deadline(t)
 	etag, err := s.PutIfMatch(ctx, at+"k", []byte("0"), "")
 	require.NoError(t, err)
 	won := winner(t, race(func(n int) error {
@@ -190,7 +199,7 @@ func oneReplacementWins(t *testing.T, s *s3.Store, at string) {
 func keys(t *testing.T, s *s3.Store, prefix, after string) []string {
 	t.Helper()
 	var found []string
-	for o, err := range s.List(t.Context(), prefix, after) {
+	for o, err := range s.List(deadline(t), prefix, after) {
 		require.NoError(t, err)
 		found = append(found, o.Key)
 	}
@@ -198,7 +207,7 @@ func keys(t *testing.T, s *s3.Store, prefix, after string) []string {
 }
 
 func list(t *testing.T, s *s3.Store, at string) {
-	ctx := t.Context()
+	ctx := deadline(t)
 	require.Empty(t, keys(t, s, at, ""))
 	// The order is that of the bytes, not that of a tree walk: '.' < '/' < '0'.
 	want := []string{at + "a.b", at + "a/1", at + "a/2/x", at + "a0", at + "b"}
@@ -222,7 +231,7 @@ func list(t *testing.T, s *s3.Store, at string) {
 
 // listPages goes past the thousand keys of one answer.
 func listPages(t *testing.T, s *s3.Store, at string) {
-	ctx := t.Context()
+	ctx := deadline(t)
 	const n = 1050
 	work := make(chan int)
 	var wg sync.WaitGroup
@@ -252,7 +261,7 @@ func listPages(t *testing.T, s *s3.Store, at string) {
 
 func newUpload(t *testing.T, s *s3.Store, key string) string {
 	t.Helper()
-	id, err := s.CreateUpload(t.Context(), key, "application/octet-stream")
+	id, err := s.CreateUpload(deadline(t), key, "application/octet-stream")
 	require.NoError(t, err)
 	require.NotEmpty(t, id)
 	return id
@@ -260,7 +269,7 @@ func newUpload(t *testing.T, s *s3.Store, key string) string {
 
 func newPart(t *testing.T, s *s3.Store, key, id string, n int32, body []byte) flush.Part {
 	t.Helper()
-	p, err := s.UploadPart(t.Context(), key, id, n, body)
+	p, err := s.UploadPart(deadline(t), key, id, n, body)
 	require.NoError(t, err)
 	require.Equal(t, n, p.Number)
 	require.EqualValues(t, len(body), p.Bytes)
@@ -270,13 +279,13 @@ func newPart(t *testing.T, s *s3.Store, key, id string, n int32, body []byte) fl
 
 func requireBody(t *testing.T, s *s3.Store, key string, want []byte) {
 	t.Helper()
-	got, _, err := s.Get(t.Context(), key)
+	got, _, err := s.Get(deadline(t), key)
 	require.NoError(t, err)
 	require.True(t, bytes.Equal(want, got), "%d bytes, want %d", len(got), len(want))
 }
 
 func upload(t *testing.T, s *s3.Store, at string) {
-	ctx := t.Context()
+	ctx := deadline(t)
 	id := newUpload(t, s, at+"k")
 	part := newPart(t, s, at+"k", id, 1, []byte("small"))
 	_, err := s.Head(ctx, at+"k")
@@ -294,9 +303,9 @@ func manyParts(t *testing.T, s *s3.Store, at string) {
 	for _, n := range []int{2, 0, 1} {
 		parts[n] = newPart(t, s, at+"k", id, int32(n+1), bodies[n])
 	}
-	require.NoError(t, s.CompleteUpload(t.Context(), at+"k", id, parts))
+	require.NoError(t, s.CompleteUpload(deadline(t), at+"k", id, parts))
 	requireBody(t, s, at+"k", bytes.Join(bodies, nil))
-	head, err := s.Head(t.Context(), at+"k")
+	head, err := s.Head(deadline(t), at+"k")
 	require.NoError(t, err)
 	require.EqualValues(t, 2*partSize+2, head.Bytes)
 }
@@ -304,7 +313,7 @@ func manyParts(t *testing.T, s *s3.Store, at string) {
 // completeTwice is what a publisher does that comes after another one, or whose
 // answer was lost.
 func completeTwice(t *testing.T, s *s3.Store, at string) {
-	ctx := t.Context()
+	ctx := deadline(t)
 	id := newUpload(t, s, at+"k")
 	parts := []flush.Part{newPart(t, s, at+"k", id, 1, []byte("once"))}
 	require.NoError(t, s.CompleteUpload(ctx, at+"k", id, parts))
@@ -316,7 +325,7 @@ func completeTwice(t *testing.T, s *s3.Store, at string) {
 }
 
 func completeOnObject(t *testing.T, s *s3.Store, at string) {
-	ctx := t.Context()
+	ctx := deadline(t)
 	id := newUpload(t, s, at+"k")
 	parts := []flush.Part{newPart(t, s, at+"k", id, 1, []byte("late"))}
 	require.NoError(t, s.Put(ctx, at+"k", []byte("first")))
@@ -325,7 +334,7 @@ func completeOnObject(t *testing.T, s *s3.Store, at string) {
 }
 
 func completeRace(t *testing.T, s *s3.Store, at string) {
-	ctx := t.Context()
+	ctx := deadline(t)
 	ids := make([]string, racers)
 	parts := make([]flush.Part, racers)
 	for n := range racers {
@@ -339,7 +348,7 @@ func completeRace(t *testing.T, s *s3.Store, at string) {
 }
 
 func completeAborted(t *testing.T, s *s3.Store, at string) {
-	ctx := t.Context()
+	ctx := deadline(t)
 	id := newUpload(t, s, at+"k")
 	parts := []flush.Part{newPart(t, s, at+"k", id, 1, []byte("dropped"))}
 	require.NoError(t, s.AbortUpload(ctx, at+"k", id))
@@ -353,12 +362,12 @@ func partAgain(t *testing.T, s *s3.Store, at string) {
 	id := newUpload(t, s, at+"k")
 	newPart(t, s, at+"k", id, 1, []byte("before"))
 	part := newPart(t, s, at+"k", id, 1, []byte("after"))
-	require.NoError(t, s.CompleteUpload(t.Context(), at+"k", id, []flush.Part{part}))
+	require.NoError(t, s.CompleteUpload(deadline(t), at+"k", id, []flush.Part{part}))
 	requireBody(t, s, at+"k", []byte("after"))
 }
 
 func wrongPart(t *testing.T, s *s3.Store, at string) {
-	ctx := t.Context()
+	ctx := deadline(t)
 	id := newUpload(t, s, at+"k")
 	part := newPart(t, s, at+"k", id, 1, []byte("body"))
 	wrong := part
@@ -371,15 +380,15 @@ func wrongPart(t *testing.T, s *s3.Store, at string) {
 
 func reader(t *testing.T, s *s3.Store, at string) {
 	body := bytes.Repeat([]byte("0123456789abcdef"), 1<<16)
-	require.NoError(t, s.Put(t.Context(), at+"k", body))
-	r, err := s.Reader(t.Context(), at+"k")
+	require.NoError(t, s.Put(deadline(t), at+"k", body))
+	r, err := s.Reader(deadline(t), at+"k")
 	require.NoError(t, err)
 	got, err := io.ReadAll(r)
 	require.NoError(t, err)
 	require.True(t, bytes.Equal(body, got))
 	require.NoError(t, r.Close())
 
-	ctx, cancel := context.WithCancel(t.Context())
+	ctx, cancel := context.WithCancel(deadline(t))
 	r, err = s.Reader(ctx, at+"k")
 	require.NoError(t, err)
 	cancel()
@@ -389,7 +398,7 @@ func reader(t *testing.T, s *s3.Store, at string) {
 }
 
 func probe(t *testing.T, s *s3.Store, _ string) {
-	for _, err := range race(func(int) error { return s.Probe(t.Context()) }) {
+	for _, err := range race(func(int) error { return s.Probe(deadline(t)) }) {
 		require.NoError(t, err)
 	}
 }

@@ -19,6 +19,7 @@ import (
 // Format names a way to print a table.
 type Format string
 
+// The formats.
 const (
 	Table Format = "table"
 	CSV   Format = "csv"
@@ -35,11 +36,11 @@ type Rows struct {
 	Values  [][]any
 }
 
-// List and Map are nested values; a Map keeps its order.
-type (
-	List []any
-	Map  []Entry
-)
+// List is a nested value without names.
+type List []any
+
+// Map is a nested value with names, in its own order.
+type Map []Entry
 
 // Entry is one key of a Map.
 type Entry struct {

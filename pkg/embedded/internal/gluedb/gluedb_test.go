@@ -88,7 +88,7 @@ func TestAReopenedCatalogIsTheSame(t *testing.T) {
 		dir, err := os.MkdirTemp(t.TempDir(), "db")
 		require.NoError(rt, err)
 		db := reopen(rt, dir)
-		for range rapid.IntRange(1, 60).Draw(rt, "calls") {
+		for range rapid.IntRange(1, 40).Draw(rt, "calls") {
 			op, input := randomCall(rt)
 			_, _ = db.Call(op, []byte(input), nil) // most are refused by what is there
 		}
@@ -160,13 +160,13 @@ func TestOtherDamageIsNoticed(t *testing.T) {
 func TestTheJournalIsRewrittenWhenItIsHistory(t *testing.T) {
 	path, _ := filled(t)
 	db := reopen(t, filepath.Dir(path))
-	for n := range 2000 {
+	for n := range 1200 {
 		call(t, db, "UpdateTable", fmt.Sprintf(`{"DatabaseName":"a","SkipArchive":true,"TableInput":{"Name":"x","Retention":%d,"PartitionKeys":[{"Name":"k","Type":"string"}]}}`, n))
 		require.LessOrEqual(t, db.journal.changes, 1010)
 	}
 	want := dump(t, db)
-	require.Contains(t, want, `"Retention":1999`)
-	require.Contains(t, want, `"VersionId":"2000"`)
+	require.Contains(t, want, `"Retention":1199`)
+	require.Contains(t, want, `"VersionId":"1200"`)
 	require.NoError(t, db.Close())
 	db = reopen(t, filepath.Dir(path))
 	require.Equal(t, want, dump(t, db))

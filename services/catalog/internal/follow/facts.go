@@ -23,6 +23,12 @@ const (
 	Kafka   Dependency = "kafka"
 )
 
+// Backlog is what a table waits for.
+type Backlog struct {
+	Files  int
+	Oldest time.Time // when the first of them was published
+}
+
 // The facts.
 type (
 	// Fault is one failed attempt; another follows after Wait. Err nil: the
@@ -32,11 +38,8 @@ type (
 		Err        error
 		Wait       time.Duration
 	}
-	// Pending is the work of the round that begins; none left is its end.
-	Pending struct {
-		Files  map[string]int // by table
-		Oldest time.Time      // when the oldest of them was committed; zero = none pending
-	}
+	// Pending is the work of the round that begins, by table; none is its end.
+	Pending map[string]Backlog
 	// Visible is one file that can be queried now.
 	Visible struct {
 		Table string

@@ -43,6 +43,8 @@ type world struct {
 	versions   map[string]int
 	partitions map[string]glue.Partition // by table/values
 
+	unreadable string // key of an object that is refused once
+
 	meddled bool // Glue lacks what it was given, or refuses it
 
 	effects []string                       // what was done, in order
@@ -179,6 +181,10 @@ func (w *world) gate(id lake.TopicID) flush.Gate {
 func (w *world) Get(_ context.Context, key string) ([]byte, string, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.unreadable == key {
+		w.unreadable = ""
+		return nil, "", s3.ErrDenied
+	}
 	o, ok := w.objects[key]
 	if !ok {
 		return nil, "", s3.ErrNotFound

@@ -209,17 +209,19 @@ func (f *Follower) visible(accepted []flush.Notification) {
 			f.tell(Visible{Table: file.Table, Delay: now.Sub(n.CommittedAt)})
 		}
 	}
-	f.tell(Pending{})
+	f.tell(Pending(nil))
 }
 
 func pendingOf(notes []flush.Notification) Pending {
-	p := Pending{Files: make(map[string]int)}
+	p := make(Pending)
 	for _, n := range notes {
 		for _, file := range n.Files {
-			p.Files[file.Table]++
-		}
-		if p.Oldest.IsZero() || n.CommittedAt.Before(p.Oldest) {
-			p.Oldest = n.CommittedAt
+			b := p[file.Table]
+			if b.Files == 0 || n.CommittedAt.Before(b.Oldest) {
+				b.Oldest = n.CommittedAt
+			}
+			b.Files++
+			p[file.Table] = b
 		}
 	}
 	return p

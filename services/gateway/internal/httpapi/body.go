@@ -96,7 +96,7 @@ func (p *readers) get(body io.Reader) *reader {
 		r = new(reader)
 	}
 	r.body, r.err = body, nil
-	r.Reader.Reset(sourceFunc(r.source))
+	r.Reset(sourceFunc(r.source))
 	return r
 }
 

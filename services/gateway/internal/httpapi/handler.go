@@ -8,6 +8,7 @@ package httpapi
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -15,6 +16,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
@@ -131,7 +134,7 @@ func (x *exchange) allowed() bool {
 // end answers a panic, and reports.
 func (h *Handler) end(x *exchange) {
 	if p := recover(); p != nil {
-		if p == http.ErrAbortHandler {
+		if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 			panic(p)
 		}
 		h.opts.Log.Error("a request met a defect", "panic", p, "route", x.Route, "request_id", x.RequestID, "stack", string(debug.Stack()))
@@ -202,11 +205,15 @@ func (h *Handler) post(x *exchange, f *produce.Flight, s *source.Source) error {
 	}
 	ctx, span := h.span(x)
 	defer span.End()
-	return h.opts.Ingester.Ingest(f, ingest.Request{
+	err = h.opts.Ingester.Ingest(f, ingest.Request{
 		Route: intakeRoute(x.route), Source: s, QueryKey: queryKey(x.r.URL.RawQuery),
 		ClientIP: clientIP(x.r, h.opts.Trusted), ID: x.RequestID, ReceivedAt: time.Now(),
 		TraceParent: traceParent(ctx),
 	})
+	if err != nil {
+		span.SetStatus(codes.Error, err.Error())
+	}
+	return err
 }
 
 // headerSource finds the source of the key in the Authorization header, before the
@@ -233,7 +240,9 @@ func (h *Handler) span(x *exchange) (context.Context, trace.Span) {
 	if h.opts.Tracer == nil {
 		return ctx, trace.SpanFromContext(context.Background())
 	}
-	return h.opts.Tracer.Start(ctx, "POST "+x.Route, trace.WithSpanKind(trace.SpanKindServer), trace.WithTimestamp(x.start))
+	return h.opts.Tracer.Start(ctx, "POST "+x.Route, trace.WithSpanKind(trace.SpanKindServer), trace.WithTimestamp(x.start),
+		trace.WithAttributes(attribute.String("http.request.method", x.Method), attribute.String("http.route", x.Route),
+			attribute.String("weir.request_id", x.RequestID), attribute.String("weir.source", x.Source)))
 }
 
 // traceParent is the header that ties a record to its request; "" unless sampled.

@@ -30,6 +30,7 @@ type Request struct {
 // Kind is what sort of refusal a request met; a transport maps it to its statuses.
 type Kind uint8
 
+// The kinds, from the client's fault to ours.
 const (
 	Unusable     Kind = iota // the body as a whole is not what the route takes
 	TooLarge                 // the body as a whole exceeds a limit

@@ -29,8 +29,8 @@ func (m *maxima) setAside(in *intake.Intake) (bytes int64) {
 	longest := m.event.Load()
 	keep := in.Events[:0]
 	for _, e := range in.Events {
-		bytes += int64(len(e.Value))
 		if int64(len(e.Value)) <= longest {
+			bytes += int64(len(e.Value))
 			keep = append(keep, e)
 			continue
 		}

@@ -32,8 +32,10 @@ func (b *Budget) Take(n int64) bool {
 // Give returns n bytes.
 func (b *Budget) Give(n int64) { b.used.Add(-n) }
 
-// Used and Limit are in bytes.
-func (b *Budget) Used() int64  { return b.used.Load() }
+// Used is how many bytes are charged.
+func (b *Budget) Used() int64 { return b.used.Load() }
+
+// Limit is how many bytes there are.
 func (b *Budget) Limit() int64 { return b.limit }
 
 // Buffers come in powers of two, so that a flight is charged what it holds and a

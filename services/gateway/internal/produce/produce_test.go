@@ -186,8 +186,8 @@ func TestFailures(t *testing.T) {
 
 // The client's own bound is the second wall: the rest of a request is not tried.
 func TestTheClientIsFull(t *testing.T) {
-	onKafka(t, 20_000, func(t *testing.T, c *kfake.Cluster, h *Hangar, p *Producer) {
-		h = NewHangar(1 << 20)
+	onKafka(t, 20_000, func(t *testing.T, _ *kfake.Cluster, _ *Hangar, p *Producer) {
+		h := NewHangar(1 << 20)
 		f := load(t, h, "events", 100)
 		require.ErrorIs(t, p.Deliver(f), ErrFull)
 		f.Release()

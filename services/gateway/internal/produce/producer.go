@@ -20,13 +20,13 @@ import (
 )
 
 var (
-	// ErrFull: the byte budget is used up. Nothing of the request is in Kafka, or,
+	// ErrFull means that the byte budget is used up. Nothing of the request is in Kafka, or,
 	// where its last records did not fit, a part of it may be.
 	ErrFull = errors.New("the gateway holds as many bytes as it may")
-	// ErrLate: the answer is due and Kafka has not acknowledged every record. Any
+	// ErrLate means that the answer is due and Kafka has not acknowledged every record. Any
 	// of them may still become durable.
-	ErrLate = errors.New("Kafka has not acknowledged in time")
-	// ErrTooLarge: a body is longer than it may be.
+	ErrLate = errors.New("no acknowledgement of Kafka in time")
+	// ErrTooLarge means that a body is longer than it may be.
 	ErrTooLarge = errors.New("body too large")
 )
 

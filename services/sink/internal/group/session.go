@@ -85,7 +85,9 @@ func (s *session) options() []kgo.Opt {
 	return opts
 }
 
-func (s *session) rebalanceTimeout() time.Duration { return max(time.Minute, s.g.c.SessionTimeout) }
+// rebalanceTimeout is how long the others wait for a member that does not join again. One that was killed while it
+// joined is waited for so long, so it is no longer than what a silent member gets.
+func (s *session) rebalanceTimeout() time.Duration { return s.g.c.SessionTimeout }
 
 // run polls until ctx ends or the membership is over, and closes the client.
 func (s *session) run(ctx context.Context) error {

@@ -55,7 +55,10 @@ func zstdFrame(out io.Writer, text []byte) error {
 
 func gzipMember(out io.Writer, text []byte) error {
 	w := gzips.Get().(*gzip.Writer)
-	defer gzips.Put(w)
+	defer func() {
+		w.Reset(nil) // it must not pin the file
+		gzips.Put(w)
+	}()
 	w.Reset(out)
 	if _, err := w.Write(text); err != nil {
 		return err

@@ -1,0 +1,3 @@
+package settings
+
+import _ "weir/services/query/rows" // probe

@@ -1,0 +1,3 @@
+package query
+
+import _ "weir/pkg/embedded" // probe
