@@ -31,6 +31,7 @@ const (
 	tailBytes       = 512 << 10 // rows kept as they are before they are encoded
 	pageBytes       = 1 << 20   // of a column, before compression
 	dictionaryBytes = 1 << 20   // beyond, a column of the row group goes on without dictionary
+	dictionaryRows  = 16 << 10  // rows after which that is looked at
 	bloomBits       = 10        // per messageid: one in a hundred look-ups is in vain
 )
 
@@ -53,7 +54,9 @@ type File struct {
 	tail      tail
 	writer    *parquet.Writer // nil until the first rows are encoded
 	leaves    []*parquet.ColumnWriter
-	groupRows int // rows in the open row group, those of the tail aside
+	indexed   []*parquet.ColumnWriter // those of leaves that have a dictionary
+	pageRows  int                     // rows since their last pages ended
+	groupRows int                     // rows in the open row group, those of the tail aside
 	rows      int64
 	encoded   int64 // about the memory that writer holds
 	err       error // the first; the file is of no use then
@@ -90,6 +93,11 @@ func (f *File) open() error {
 	}
 	f.writer = parquet.NewWriter(&f.out, options...)
 	f.leaves = f.writer.ColumnWriters()
+	for i, path := range schema.Columns() {
+		if leaf, _ := schema.Lookup(path...); leaf.Node.Encoding() == &parquet.RLEDictionary {
+			f.indexed = append(f.indexed, f.leaves[i])
+		}
+	}
 	return nil
 }
 
@@ -171,11 +179,25 @@ func (f *File) encode() {
 		return
 	}
 	f.groupRows += f.tail.rows
+	if f.pageRows += f.tail.rows; f.pageRows >= dictionaryRows {
+		f.endPages()
+	}
 	f.tail = tail{b: f.tail.b[:0]}
 	if cap(f.tail.b) > 2*tailBytes {
 		f.tail.b = nil // of a very large event
 	}
 	f.measure()
+}
+
+// endPages ends the pages of columns with a dictionary. parquet-go looks at a dictionary's size only then, and such a
+// page, four bytes a value, would not fill before the row group does.
+func (f *File) endPages() {
+	f.pageRows = 0
+	for _, w := range f.indexed {
+		if err := w.Flush(); err != nil && f.err == nil {
+			f.err = fmt.Errorf("encode rows of a Parquet file: %w", err)
+		}
+	}
 }
 
 // flush writes the open row group out.
@@ -187,7 +209,7 @@ func (f *File) flush() {
 		f.err = fmt.Errorf("write a row group of a Parquet file: %w", err)
 		return
 	}
-	f.groupRows = 0
+	f.groupRows, f.pageRows = 0, 0
 	f.measure()
 }
 
@@ -215,7 +237,7 @@ func (f *File) Close() error {
 			f.err = fmt.Errorf("write the footer of a Parquet file: %w", err)
 		}
 	}
-	f.tail, f.writer, f.leaves, f.encoded = tail{}, nil, nil, 0
+	f.tail, f.writer, f.leaves, f.indexed, f.encoded = tail{}, nil, nil, nil, 0
 	return f.err
 }
 

@@ -90,17 +90,35 @@ func TestAnyRowsComeBack(t *testing.T) {
 
 // A column whose values do not repeat gives up its dictionary; the rows before and after it stay what they were.
 func TestDictionaryOverflow(t *testing.T) {
-	rng := rand.New(rand.NewPCG(1, 2))
-	var records []*event.Record
-	for i := range 400 {
-		name := make([]byte, 0, 20_000)
-		for range 20_000 {
-			name = append(name, byte('a'+rng.IntN(26)))
-		}
-		records = append(records, record(i, fmt.Sprintf(`{"type":"track","event":"%s","properties":{"k":1}}`, name)))
+	var out bytes.Buffer
+	f, err := NewFile(lake.EventLogs().Schema, &out, Options{})
+	require.NoError(t, err)
+	name := func(i int) string { return fmt.Sprintf("%d%0100d", i%1000, i*7919) }
+	var v event.View
+	const n = 3 * dictionaryRows
+	for i := range n {
+		r := record(i, `{"type":"track","event":"`+name(i)+`","properties":{"k":1}}`)
+		require.Equal(t, event.Reason(""), v.Decode(r))
+		require.NoError(t, f.Append(r, &v))
 	}
-	b, want := write(t, Options{}, records...)
-	require.Equal(t, want, read(t, b))
+	require.NoError(t, f.Close())
+	rows := read(t, out.Bytes())
+	require.Len(t, rows, n)
+	for i := range rows {
+		if rows[i]["event"] != name(i) || rows[i]["type"] != "track" {
+			t.Fatalf("row %d is %v", i, rows[i])
+		}
+	}
+	leaf, ok := open(t, out.Bytes()).Schema().Lookup("event")
+	require.True(t, ok)
+	pages := map[format.Encoding]int32{}
+	for _, s := range open(t, out.Bytes()).Metadata().RowGroups[0].Columns[leaf.ColumnIndex].MetaData.EncodingStats {
+		if s.PageType == format.DataPage {
+			pages[s.Encoding] = s.Count
+		}
+	}
+	require.Equal(t, int32(1), pages[format.RLEDictionary], "until the first look")
+	require.Positive(t, pages[format.Plain])
 }
 
 // Large events end a row group early: what a file holds back is bounded in bytes too.
@@ -120,6 +138,7 @@ func TestRowGroupsAreBoundedInBytes(t *testing.T) {
 		require.Equal(t, event.Reason(""), v.Decode(r))
 		require.NoError(t, f.Append(r, &v))
 		most = max(most, f.Buffered())
+		require.LessOrEqual(t, cap(f.tail.b), 2*tailBytes, "the room of a large event is given back")
 	}
 	require.Greater(t, out.n, int64(rowGroupBytes/3), "row groups went out before Close")
 	require.Less(t, most, int64(rowGroupBytes+8<<20))
@@ -334,7 +353,9 @@ func TestOutFails(t *testing.T) {
 			r := record(i, string(value))
 			v.Decode(r)
 			if err := f.Append(r, &v); err != nil {
+				rows := f.Rows()
 				require.Equal(t, err, f.Append(r, &v), "an error stays")
+				require.Equal(t, rows, f.Rows(), "and nothing more goes in")
 				require.Equal(t, err, f.Close())
 				return err
 			}
@@ -418,6 +439,27 @@ func TestBufferedIsHonest(t *testing.T) {
 		slack := float64(held/3 + int64(c.files)*8<<10 + 512<<10)
 		require.InDelta(t, held, said, slack, "%d rows", c.rows)
 		runtime.KeepAlive(files)
+	}
+}
+
+// What is lent holds nothing when it comes back, also when the encoding failed.
+func TestScratchPinsNothing(t *testing.T) {
+	f, err := NewFile(lake.EventLogs().Schema, io.Discard, Options{})
+	require.NoError(t, err)
+	require.NoError(t, f.open())
+	var v event.View
+	r := record(0, samples[0])
+	require.Equal(t, event.Reason(""), v.Decode(r))
+	f.tail.add(f.columns, r, &v)
+	s := &scratch{leaves: make([][]parquet.Value, len(f.leaves))}
+	s.row(f.columns, &reader{f.tail.b})
+	require.Len(t, s.leaves[0], 1)
+	require.NoError(t, s.write(f.leaves))
+	for _, leaf := range s.leaves {
+		require.Empty(t, leaf)
+		for _, v := range leaf[:cap(leaf)] {
+			require.True(t, v.IsNull())
+		}
 	}
 }
 

@@ -51,7 +51,7 @@ func (k *book) take(w *world, n int, eff flush.Effect, answer func(*world, flush
 		answer(c, flush.CommitNotApplied, true)
 		c = w.clone()
 		c.left.answers--
-		c.apply(k, eff.State)
+		k.apply(c, eff.State)
 		answer(c, flush.CommitUncertain, true)
 		c = w.clone()
 		c.left.answers--
@@ -59,18 +59,39 @@ func (k *book) take(w *world, n int, eff flush.Effect, answer func(*world, flush
 		answer(c, flush.CommitUncertain, true)
 	}
 	c := w.clone()
-	c.apply(k, eff.State)
+	k.apply(c, eff.State)
 	answer(c, flush.CommitApplied, false)
 }
 
-func (w *world) apply(k *book, s flush.State) {
+// apply appends a commit to the coordinator's log: whatever stands there unseen is settled.
+func (k *book) apply(w *world, s flush.State) {
 	switch {
 	case k.broken == noIntent && s.Phase == flush.Intent, k.broken == noRepeat && s.Phase == flush.Intent && s == w.state:
 		return // the machine believes it, nobody committed it
 	}
 	w.flight = slices.DeleteFunc(slices.Clone(w.flight), func(c sent) bool { return c.ordered })
+	w.set(s)
+}
+
+func (w *world) set(s flush.State) {
 	w.before, w.wasSet = w.state, w.started
 	w.state, w.started = s, true
+}
+
+// land lets the i-th commit on its way be applied. Of those in the coordinator's log the earlier ones are settled by it.
+func (k *book) land(w *world, i int) {
+	s, rest := w.flight[i], []sent(nil)
+	for j, c := range w.flight {
+		if j > i || j < i && !(c.ordered && s.ordered) {
+			rest = append(rest, c)
+		}
+	}
+	w.flight = rest
+	if !s.ordered {
+		k.apply(w, s.state)
+		return
+	}
+	w.set(s.state)
 }
 
 // faults is everything that may happen and need not.
@@ -104,8 +125,7 @@ func (k *book) faults(w *world, out emit) {
 	}
 	for i, s := range w.flight {
 		c := w.clone()
-		c.flight = slices.Delete(slices.Clone(c.flight), i, i+1)
-		c.apply(k, s.state)
+		k.land(c, i)
 		out(c, true, action{what: "a late commit lands", slot: -1, detail: s.state.Phase.String(), a: int16(s.state.Seq)})
 	}
 	if w.left.reroutes > 0 {

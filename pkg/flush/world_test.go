@@ -3,6 +3,7 @@ package flush_test
 import (
 	"fmt"
 	"hash/maphash"
+	"math"
 	"slices"
 	"strings"
 
@@ -234,6 +235,9 @@ func (k *book) learn(a attempt) int16 {
 	}
 	if id, ok := k.byText[b.String()]; ok {
 		return id
+	}
+	if len(k.all) > math.MaxInt16 {
+		panic("more manifests than their numbers can tell apart")
 	}
 	id := int16(len(k.all))
 	k.all, k.byText[b.String()] = append(k.all, a), id

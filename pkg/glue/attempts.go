@@ -50,9 +50,14 @@ func outcome(ctx context.Context, err error) string {
 		err  error
 		name string
 	}{
-		{ErrNotFound, "not_found"}, {ErrExists, "exists"}, {ErrChanged, "changed"},
-		{ErrThrottled, "throttled"}, {ErrUnavailable, "unavailable"}, {ErrInvalid, "invalid"},
-		{ErrLimit, "limit"}, {ErrDenied, "denied"},
+		{ErrNotFound, "not_found"},
+		{ErrExists, "exists"},
+		{ErrChanged, "changed"},
+		{ErrThrottled, "throttled"},
+		{ErrUnavailable, "unavailable"},
+		{ErrInvalid, "invalid"},
+		{ErrLimit, "limit"},
+		{ErrDenied, "denied"},
 	} {
 		if errors.Is(err, o.err) {
 			return o.name

@@ -27,7 +27,7 @@ type Partition struct {
 type Filter struct {
 	Expression     string // SQL's WHERE on the partition keys: "dt >= '2026-11-01'"
 	Segment, Of    int    // only segment Segment (from 0) of Of ≤ 10; Of 0 = all
-	ExcludeColumns bool   // leave the columns out of the answer: it is smaller
+	ExcludeColumns bool   // leave the columns out of the answer: it is smaller, and not fit for an update
 }
 
 // Partitions yields the partitions of a table. An error ends it.

@@ -1,6 +1,8 @@
 package kafka
 
 import (
+	"context"
+	"errors"
 	"net"
 	"time"
 
@@ -19,7 +21,7 @@ var (
 )
 
 func (w watch) OnBrokerConnect(_ kgo.BrokerMetadata, _ time.Duration, _ net.Conn, err error) {
-	if err != nil {
+	if err != nil && !errors.Is(err, context.Canceled) { // the client is being closed
 		w.report(err)
 	}
 }

@@ -35,6 +35,9 @@ func wrap(err error, op, key string, onPrecondition error) error {
 }
 
 func domainError(err error, onPrecondition error) error {
+	if errors.Is(err, errUnfinished) {
+		return ErrConflict
+	}
 	switch code(err) {
 	case "NoSuchUpload":
 		return ErrNoSuchUpload
@@ -90,6 +93,9 @@ func (e *opError) Error() string {
 	said := code(e.sdk)
 	if said == "" {
 		said = http.StatusText(status(e.sdk))
+	}
+	if said == "" {
+		said = e.sdk.Error()
 	}
 	return fmt.Sprintf("%s %s: %v (%s)", e.op, e.key, e.domain, said)
 }

@@ -3,6 +3,7 @@ package s3
 import (
 	"bytes"
 	"context"
+	"errors"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
@@ -54,7 +55,7 @@ func (s *Store) UploadPart(ctx context.Context, key, uploadID string, n int32, b
 // CompleteUpload makes the object of its parts visible, unless there is one
 // already: ErrExists. ErrNoSuchUpload says nothing about the object: where the
 // answer to a first sending was lost, some stores say it of the second. A
-// conflict that does not go away is ErrConflict.
+// conflict that does not go away is ErrConflict; it says as little.
 func (s *Store) CompleteUpload(ctx context.Context, key, uploadID string, parts []flush.Part) error {
 	done := make([]types.CompletedPart, len(parts))
 	for i, p := range parts {
@@ -67,17 +68,35 @@ func (s *Store) CompleteUpload(ctx context.Context, key, uploadID string, parts 
 		}
 	}
 	err := s.pastConflicts(ctx, func() error {
-		_, err := s.client.CompleteMultipartUpload(ctx, &awss3.CompleteMultipartUploadInput{
+		out, err := s.client.CompleteMultipartUpload(ctx, &awss3.CompleteMultipartUploadInput{
 			Bucket:          s.bucket(),
 			Key:             s.key(key),
 			UploadId:        aws.String(uploadID),
 			IfNoneMatch:     aws.String("*"),
 			MultipartUpload: &types.CompletedMultipartUpload{Parts: done},
 		})
+		if err == nil && out.ChecksumCRC32 == nil {
+			return s.confirm(ctx, key)
+		}
 		return err
 	})
 	return wrap(err, "complete upload of", key, ErrExists)
 }
+
+// confirm looks whether a complete that was answered without a checksum made its
+// object. versitygw says "completed" to the second of two that overlap, while the
+// first is still at it and may fail; the answer of the one that does the work has
+// the checksum, as AWS's has.
+func (s *Store) confirm(ctx context.Context, key string) error {
+	_, err := s.Head(ctx, key)
+	if errors.Is(err, ErrNotFound) {
+		return errUnfinished
+	}
+	return err
+}
+
+// errUnfinished is a conflict that the store did not call one.
+var errUnfinished = errors.New("answered as complete, but the object is not there")
 
 // AbortUpload drops an upload that no intent names. One that is gone already is
 // no error.

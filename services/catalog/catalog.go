@@ -147,7 +147,7 @@ func newClient(cfg Config, tel *telemetry.Telemetry, m *metrics) (*kgo.Client, e
 func ensureTopic(ctx context.Context, cfg Config, client *kgo.Client, m *metrics) error {
 	spec := kafka.Layout{Replication: cfg.TopicReplication}.Flushes(cfg.FlushTopic)
 	return follow.Retry(ctx, m.fact, follow.Kafka, func() error {
-		ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+		ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 		defer cancel()
 		return kafka.EnsureTopics(ctx, client, []kafka.TopicSpec{spec})
 	})

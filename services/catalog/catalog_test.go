@@ -383,6 +383,15 @@ func TestAlarm(t *testing.T) {
 	r.await("partition stopped at the gate: its flushes are not made visible any more", "topic_id", topicID.String())
 }
 
+func TestKafkaDownIsWaitedFor(t *testing.T) {
+	r := newRig(t)
+	r.cfg.Kafka.Brokers = []string{"127.0.0.1:1"}
+	r.start()
+	r.await("unable to open connection to broker")
+	r.stop() // and a drain does not wait for it
+	require.Equal(t, "down", dependency(r, "kafka").State)
+}
+
 func TestValidate(t *testing.T) {
 	require.Empty(t, DefaultConfig().Validate())
 	var faults []string

@@ -139,7 +139,7 @@ func (m *metrics) trouble(f follow.Fact) {
 		}
 		m.health.Set("gate "+topic+"/"+strconv.Itoa(int(f.Partition)), errors.New(f.Reason))
 		m.log.Error("partition stopped at the gate: its flushes are not made visible any more", "topic", f.Topic,
-			"topic_id", f.TopicID.String(), "partition", f.Partition, "manifest", f.Manifest, "reason", f.Reason)
+			"topic_id", f.TopicID.String(), "partition", f.Partition, "manifest", f.Manifest, "reason", f.Reason, "memory", f.Memory)
 	case follow.Unreadable:
 		m.alarm("unreadable")
 		m.log.Error("a record of the flush topic is no notification; passed over", "offset", f.Offset, "err", f.Err)

@@ -289,22 +289,23 @@ func TestRetentionOvertakesARunningSink(t *testing.T) {
 	w.produceEvents(0, []string{"a"}, 5)
 	p := w.start()
 	w.awaitFlushed()
-	s, _ := w.state(0)
-	hold := make(chan struct{})
+	hold, held := make(chan struct{}), make(chan struct{}, 100)
 	w.kafka.ControlKey(int16(kmsg.Fetch), func(kmsg.Request) (kmsg.Response, error, bool) {
+		held <- struct{}{}
 		w.kafka.SleepControl(func() { <-hold })
 		return nil, nil, false
 	})
+	<-held // every fetch from now on
 	w.produceEvents(0, []string{"a"}, 20)
 	w.deleteRecords(0, 15)
 	close(hold)
-	w.await("it stops or reads on", func() bool {
-		now, _ := w.state(0)
-		return strings.Contains(p.log.String(), "partition stopped") || now.Low > s.Low
-	})
-	if strings.Contains(p.log.String(), "partition stopped") {
-		require.Contains(t, p.log.String(), "weir sink recover")
-	}
+	w.await("it stops", func() bool { return strings.Contains(p.log.String(), "partition stopped") })
+	require.Contains(t, p.log.String(), "OFFSET_OUT_OF_RANGE")
+	require.Contains(t, p.log.String(), "weir sink recover")
+	stopped, ok := p.metric("weir_sink_partitions_stopped")
+	require.True(t, ok)
+	require.Equal(t, 1.0, stopped)
+	require.Len(t, w.rows(), 5)
 }
 
 func TestRefusedAtStart(t *testing.T) {
@@ -339,7 +340,7 @@ func TestRefusedAtStart(t *testing.T) {
 		w.await("it stops", func() bool { return strings.Contains(p.log.String(), "another lake") })
 	})
 	t.Run("store-without-conditions", func(t *testing.T) {
-		w := newWorld(t, 1)
+		w := newSerialWorld(t, 1)
 		proxy := newProxy(t)
 		proxy.agree.Store(true)
 		p := w.start()
@@ -358,7 +359,7 @@ func TestTopicIsCreatedAgain(t *testing.T) {
 	require.NoError(t, err)
 	w.createTopic()
 	w.sent[0] = 0
-	w.client.PurgeTopicsFromClient(w.cfg.Topic)
+	w.reconnect()
 	w.produceEvents(0, []string{"a"}, 7)
 	w.awaitFlushed()
 	require.NoError(t, p.end())
@@ -375,12 +376,7 @@ func TestPartitionsAreAdded(t *testing.T) {
 	require.NoError(t, p.end())
 	_, err := w.admin().CreatePartitions(t.Context(), 1, w.cfg.Topic)
 	require.NoError(t, err)
-	w.client.ForceMetadataRefresh()
-	w.await("the producer knows", func() bool {
-		w.seen.happened()
-		_, _, err := w.client.PartitionLeader(w.cfg.Topic, 1)
-		return err == nil
-	})
+	w.reconnect()
 	w.produceEvents(1, []string{"a"}, 10)
 	w.start()
 	w.awaitFlushed()
@@ -390,7 +386,7 @@ func TestPartitionsAreAdded(t *testing.T) {
 // S3 answers nothing but 503 for a while: nothing is lost, nothing doubled, /readyz
 // names it.
 func TestS3IsDown(t *testing.T) {
-	w := newWorld(t, 1)
+	w := newSerialWorld(t, 1)
 	proxy := newProxy(t)
 	p := w.start()
 	w.produceEvents(0, []string{"a"}, 10)
@@ -409,7 +405,7 @@ func TestS3IsDown(t *testing.T) {
 
 // A request that took effect and whose answer was lost, each kind once.
 func TestS3AnswersAreLost(t *testing.T) {
-	w := newWorld(t, 1)
+	w := newSerialWorld(t, 1)
 	proxy := newProxy(t)
 	seen := map[string]bool{}
 	proxy.lose = func(r *http.Request) bool {

@@ -80,7 +80,7 @@ func newMetrics(tel *telemetry.Telemetry, cfg Config) (*metrics, error) {
 	m.s3Time = i.seconds("weir.s3.attempt.duration", "One request to S3.", telemetry.AttemptSeconds())
 	m.s3Attempts = i.counter("weir.s3.attempts", "{attempt}", "Requests to S3, every attempt counted.")
 	m.s3Bytes = i.counter("weir.s3.bytes", "By", "Bytes of request and answer bodies.")
-	m.health.Set(worker.DependencyKafka, errNoGroup)
+	m.health.Set(worker.DependencyGroup, errNoGroup)
 	return m, i.err
 }
 
@@ -138,7 +138,6 @@ func (m *metrics) observeGroup(ctx context.Context, fact any) {
 	switch f := fact.(type) {
 	case group.Joined:
 		m.log.Info("joining the group", "group", m.cfg.Group, "topic", f.Topic.Name, "topic_id", f.Topic.ID.String(), "partitions", f.Topic.Partitions, "cluster", f.Cluster)
-		m.health.Set(worker.DependencyKafka, nil)
 		m.health.SetState(telemetry.Ready)
 	case group.Rebalanced:
 		m.rebalances.Add(ctx, 1, m.topic, label("kind", f.Kind))

@@ -76,7 +76,15 @@ type world struct {
 	sent   map[int32]int64 // records produced per partition
 }
 
+// newWorld runs beside other tests: most of each is waiting.
 func newWorld(t *testing.T, partitions int32) *world {
+	t.Helper()
+	t.Parallel()
+	return newSerialWorld(t, partitions)
+}
+
+// newSerialWorld is for tests that change the environment.
+func newSerialWorld(t *testing.T, partitions int32) *world {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -91,12 +99,9 @@ func newWorld(t *testing.T, partitions int32) *world {
 	cfg.FileAge = 300 * time.Millisecond
 	cfg.FileSize = settings.MiB
 	cfg.Memory = settings.Memory{Bytes: 256 * settings.MiB}
-	cfg.SessionTimeout = 10 * time.Second
+	cfg.SessionTimeout = 5 * time.Second
 	w := &world{t: t, kafka: cluster, cfg: cfg, seen: newFacts(), sent: map[int32]int64{}}
-	w.client, err = kgo.NewClient(kgo.SeedBrokers(cfg.Kafka.Brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner()),
-		kgo.ProducerLinger(0), kgo.MetadataMinAge(10*time.Millisecond))
-	require.NoError(t, err)
-	t.Cleanup(w.client.Close)
+	w.reconnect()
 	for _, key := range []kmsg.Key{kmsg.Fetch, kmsg.Heartbeat, kmsg.OffsetCommit} {
 		cluster.ControlKey(int16(key), func(kmsg.Request) (kmsg.Response, error, bool) {
 			w.seen.happened()
@@ -110,6 +115,15 @@ func newWorld(t *testing.T, partitions int32) *world {
 	require.NoError(t, w.store.CreateBucket(t.Context()))
 	w.createTopic()
 	return w
+}
+
+// reconnect makes a client that has not heard of anything yet.
+func (w *world) reconnect() {
+	var err error
+	w.client, err = kgo.NewClient(kgo.SeedBrokers(w.cfg.Kafka.Brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.ProducerLinger(0), kgo.ProducerBatchMaxBytes(16<<20), kgo.ProducerBatchCompression(kgo.ZstdCompression()))
+	require.NoError(w.t, err)
+	w.t.Cleanup(w.client.Close)
 }
 
 func (w *world) createTopic() {

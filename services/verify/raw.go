@@ -71,9 +71,13 @@ type rawPass struct {
 	logStart int64
 }
 
+const progressEvery = 100_000 // records
+
 // record compares one record with its line.
 func (r *rawPass) record(ctx context.Context, rec *kgo.Record) error {
-	r.v.report.Rows.Records++
+	if r.v.report.Rows.Records++; r.v.report.Rows.Records%progressEvery == 0 {
+		r.v.cfg.Progress(fmt.Sprintf("comparing the records of partition %d, at offset %d", rec.Partition, rec.Offset))
+	}
 	if err := r.until(ctx, rec.Offset); err != nil {
 		return err
 	}

@@ -242,7 +242,7 @@ func (r *rig) raw(offsets *flush.Offsets) []byte {
 	for o := range offsets.All() {
 		z, err := zstd.NewWriter(&out)
 		require.NoError(r.t, err)
-		_, err = z.Write([]byte(strings.NewReplacer("\n", " ", "\r", " ").Replace(string(r.records[o].Value))+"\n"))
+		_, err = z.Write([]byte(strings.NewReplacer("\n", " ", "\r", " ").Replace(string(r.records[o].Value)) + "\n"))
 		require.NoError(r.t, err)
 		require.NoError(r.t, z.Close())
 	}

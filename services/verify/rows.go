@@ -55,8 +55,9 @@ func (c *rowCheck) close() {
 
 // check compares all files of a partition whose flushes are published.
 func (c *rowCheck) check(ctx context.Context, v *verifier, l *account.Ledger) error {
-	v.cfg.Progress(fmt.Sprintf("reading the files of partition %d", l.Owner().Partition))
-	for _, f := range published(l, lake.EventLogsName) {
+	files := published(l, lake.EventLogsName)
+	for i, f := range files {
+		v.cfg.Progress(fmt.Sprintf("reading the files of partition %d: %d of %d", l.Owner().Partition, i+1, len(files)))
 		if err := c.parquet(ctx, v, l, f); err != nil {
 			return err
 		}

@@ -60,8 +60,12 @@ func TestVerify(t *testing.T) {
 			noted: []string{"beyond-proof 1,3,7,9-13,15"},
 		},
 		{
-			name:  "records twice",
-			bend:  func(r *rig) { r.sink(); r.flush(20, 21, []file{{"a", ofSource("a", 18, 20)}}, nil); r.commit(flush.Done) },
+			name: "records twice",
+			bend: func(r *rig) {
+				r.sink()
+				r.flush(20, 21, []file{{"a", ofSource("a", 18, 20)}}, nil)
+				r.commit(flush.Done)
+			},
 			found: []string{"doubled eventlogs 18", "doubled eventlogs_raw 18"},
 			noted: []string{markers},
 		},

@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strings"
 	"syscall"
 )
 
@@ -41,8 +42,23 @@ func (m *meter) result(name string, events int, bytes int64) (Result, error) {
 	return Result{
 		Name: name, Micros: micros, PerSecond: 1e6 / micros, Bytes: float64(bytes) / float64(events),
 		Allocations: float64(memory.Mallocs-m.memory.Mallocs) / float64(events),
-		PeakRSS:     float64(usage.Maxrss) / 1024, // Linux counts KiB
+		PeakRSS:     peakMiB(),
 	}, nil
+}
+
+// peakMiB is this program's own highest resident size. The kernel's ru_maxrss would not do: it begins with that of the
+// process which forked this one.
+func peakMiB() float64 {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := strings.Cut(string(status), "VmHWM:")
+	var kib float64
+	if _, err := fmt.Sscan(rest, &kib); err != nil {
+		return 0
+	}
+	return kib / 1024
 }
 
 func cpuMicros(u *syscall.Rusage) int64 {

@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -100,7 +102,26 @@ func runWholeSink(ctx context.Context, c child) (int64, error) {
 		return 0, err
 	}
 	stop()
-	return 0, <-ended
+	if err := <-ended; err != nil {
+		return 0, err
+	}
+	return lakeBytes(os.Getenv("WEIRBENCH_LAKE"))
+}
+
+// lakeBytes is what stands in both tables.
+func lakeBytes(dir string) (int64, error) {
+	var size int64
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || strings.Contains(path, "/_weir/") {
+			return err
+		}
+		info, err := d.Info()
+		if err == nil {
+			size += info.Size()
+		}
+		return err
+	})
+	return size, err
 }
 
 func awaitCommitted(ctx context.Context, admin *kadm.Client, group string, ended <-chan error) error {

@@ -115,7 +115,7 @@ func (w *world) measure(ctx context.Context, r row) (Result, error) {
 		return Result{}, err
 	}
 	cmd := exec.CommandContext(ctx, self, "-child", r.name)
-	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "WEIRBENCH_BROKER="+w.kafka.Addr(), "WEIRBENCH_DIR="+scratch,
+	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "WEIRBENCH_BROKER="+w.kafka.Addr(), "WEIRBENCH_DIR="+scratch, "WEIRBENCH_LAKE="+filepath.Join(w.s3.Root(), "weir", "lake"),
 		"AWS_ENDPOINT_URL_S3=http://"+w.s3.Addr(), "AWS_REGION=us-east-1", "AWS_ACCESS_KEY_ID=bench", "AWS_SECRET_ACCESS_KEY=bench-secret")
 	cmd.Stderr = os.Stderr
 	input, err1 := cmd.StdinPipe()
@@ -124,10 +124,36 @@ func (w *world) measure(ctx context.Context, r row) (Result, error) {
 		return Result{}, err
 	}
 	lines := bufio.NewReader(output)
+	before := w.logBytes(ctx)
 	driveErr := w.drive(ctx, r, input, lines)
 	var result Result
 	decodeErr := json.NewDecoder(lines).Decode(&result)
+	if r.drive != nil {
+		result.Bytes = float64(w.logBytes(ctx)-before) / float64(r.events)
+	}
 	return result, errors.Join(driveErr, decodeErr, cmd.Wait())
+}
+
+// logBytes is what the gateways' topic holds on the broker's disk.
+func (w *world) logBytes(ctx context.Context) int64 {
+	cl, err := kgo.NewClient(kgo.SeedBrokers(w.kafka.Addr()))
+	if err != nil {
+		return 0
+	}
+	defer cl.Close()
+	dirs, err := kadm.NewClient(cl).DescribeAllLogDirs(ctx, nil)
+	if err != nil {
+		return 0
+	}
+	var size int64
+	dirs.Each(func(d kadm.DescribedLogDir) {
+		d.Topics.Each(func(p kadm.DescribedLogDirPartition) {
+			if p.Topic == gatewayTopic {
+				size += p.Size
+			}
+		})
+	})
+	return size
 }
 
 func (w *world) drive(ctx context.Context, r row, input io.Closer, lines *bufio.Reader) error {

@@ -15,6 +15,7 @@ import (
 type Fault struct {
 	Status int    // answer this, do not ask the store
 	Code   string // the error's code in the answer's body
+	Body   string // or the whole body of the answer
 	Lose   bool   // ask the store, then cut the connection: it landed, nobody knows
 	Cut    int64  // ask the store, cut the connection after so many bytes of its answer's body
 	Stall  bool   // answer nothing until the client goes away
@@ -88,6 +89,10 @@ func (f Fault) serve(w http.ResponseWriter, r *http.Request, store http.Handler)
 	case f.Status != 0:
 		_, _ = io.Copy(io.Discard, r.Body)
 		w.WriteHeader(f.Status)
+		if f.Body != "" {
+			_, _ = io.WriteString(w, f.Body)
+			return
+		}
 		_, _ = io.WriteString(w, "<Error><Code>"+f.Code+"</Code><Message>injected</Message></Error>")
 	case f.Lose:
 		store.ServeHTTP(httptest.NewRecorder(), r)

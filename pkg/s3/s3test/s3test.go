@@ -45,6 +45,7 @@ func Run(t *testing.T, store *s3.Store) {
 		{"complete twice", completeTwice},
 		{"complete on an object", completeOnObject},
 		{"two uploads of one key complete at once", completeRace},
+		{"one upload completed by several at once", completeTogether},
 		{"complete an aborted upload", completeAborted},
 		{"a part again", partAgain},
 		{"wrong part", wrongPart},
@@ -345,6 +346,32 @@ func completeRace(t *testing.T, s *s3.Store, at string) {
 		return s.CompleteUpload(ctx, at+"k", ids[n], []flush.Part{parts[n]})
 	}), s3.ErrExists, s3.ErrConflict)
 	requireBody(t, s, at+"k", fmt.Appendf(nil, "racer %d", won))
+}
+
+// completeTogether: a publisher that was replaced and its successor. Whoever is
+// told that it is done goes on and tells the catalog: then it must be there.
+func completeTogether(t *testing.T, s *s3.Store, at string) {
+	ctx := deadline(t)
+	for n := range 2 {
+		key := fmt.Sprintf("%sk%d", at, n)
+		id := newUpload(t, s, key)
+		body := bytes.Repeat([]byte("together"), partSize/8+1)
+		parts := []flush.Part{newPart(t, s, key, id, 1, body), newPart(t, s, key, id, 2, []byte("end"))}
+		for _, err := range race(func(int) error {
+			err := s.CompleteUpload(ctx, key, id, parts)
+			if err != nil && !isAny(err, []error{s3.ErrExists, s3.ErrConflict, s3.ErrNoSuchUpload}) {
+				return err
+			}
+			if err != nil && !errors.Is(err, s3.ErrExists) {
+				return nil // says nothing about the object
+			}
+			_, err = s.Head(ctx, key)
+			return err
+		}) {
+			require.NoError(t, err)
+		}
+		requireBody(t, s, key, append(body, "end"...))
+	}
 }
 
 func completeAborted(t *testing.T, s *s3.Store, at string) {

@@ -71,6 +71,7 @@ type (
 		Partition int32
 		Manifest  string // of the notification that raised it; "" where the gate remembered the alarm
 		Reason    string
+		Memory    string // key of the gate's memory, which holds the alarm until an operator removes it
 	}
 	// Unreadable is a record of the flush topic that is no notification.
 	Unreadable struct {

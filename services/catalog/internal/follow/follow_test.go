@@ -334,6 +334,7 @@ func TestAlarmStopsOnlyItsPartition(t *testing.T) {
 				require.Contains(t, alarms[0].Reason, c.reason)
 				require.Equal(t, int32(0), alarms[0].Partition)
 				require.Equal(t, bad.Manifest, alarms[0].Manifest)
+				require.Equal(t, lake.GateKey("db", topicA), alarms[0].Memory)
 				require.Equal(t, uint64(2), w.gate(topicA).Marks[0].Seq)
 				require.Equal(t, uint64(2), w.gate(topicA).Marks[1].Seq, "the others go on")
 				require.Equal(t, int64(len(w.log)), w.committed)
@@ -454,8 +455,7 @@ func TestThrottlingSlowsTheCallsDown(t *testing.T) {
 			}
 			return true, nil
 		}
-		var n flush.Notification
-		n = note(topicA, 0, 1)
+		n := note(topicA, 0, 1)
 		for i := range 1000 {
 			n.Files = append(n.Files, note(topicA, 0, 1, fmt.Sprintf("s%04d", i)).Files[0])
 		}

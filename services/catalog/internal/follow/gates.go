@@ -68,7 +68,7 @@ func (g *gates) recall(ctx context.Context) error {
 		}
 		for p, mark := range m.gate.Marks {
 			if mark.Alarm != "" {
-				g.tell(Alarm{TopicID: id, Partition: p, Reason: mark.Alarm})
+				g.tell(Alarm{TopicID: id, Partition: p, Reason: mark.Alarm, Memory: o.Key})
 			}
 		}
 	}
@@ -162,7 +162,10 @@ func (g *gates) raise(gate *flush.Gate, n flush.Notification, reason string) boo
 		return false
 	}
 	gate.Raise(n, reason)
-	g.tell(Alarm{Topic: n.Topic, TopicID: n.TopicID, Partition: n.Partition, Manifest: n.Manifest, Reason: reason})
+	g.tell(Alarm{
+		Topic: n.Topic, TopicID: n.TopicID, Partition: n.Partition, Manifest: n.Manifest, Reason: reason,
+		Memory: lake.GateKey(g.database, n.TopicID),
+	})
 	return true
 }
 

@@ -17,21 +17,27 @@ const (
 // Holder is one partition's part of the memory budget.
 type Holder struct {
 	Held    int64 // bytes: queued records, open files, parts under way
-	Files   int64 // of these, bytes that a cut of every open file frees
-	Largest int64 // of these, bytes of the largest open file
+	Files   int64 // of these, bytes that a cut of everything frees: open files, dead letters
+	Largest int64 // of these, bytes of the largest of them
 	Asked   int64 // bytes that it was asked to free and has not freed yet
 	Paused  bool
 }
 
 // Relieve says how many bytes each holder is to free by cutting its largest files, so
 // that the whole falls below the mark: nothing (nil) while it is below, or while what
-// was asked for will do. The holder of the largest file is asked first, for that file,
-// then the next: large files make few and good objects.
+// was asked for will do. While somebody is paused the mark is the one at which all go
+// on: nothing else brings the whole down to it. The holder of the largest file is asked
+// first, for that file, then the next: large files make few and good objects.
 func Relieve(holders []Holder, budget int64) []int64 {
-	need := -budget * cutAbove / 100
+	mark := int64(cutAbove)
+	var need int64
 	for _, h := range holders {
 		need += h.Held - h.Asked
+		if h.Paused {
+			mark = resumeBelow
+		}
 	}
+	need -= budget * mark / 100
 	if need <= 0 {
 		return nil
 	}
@@ -69,7 +75,7 @@ func Throttle(holders []Holder, budget int64) []bool {
 		held += h.Held
 	}
 	paused := make([]bool, len(holders))
-	if len(holders) == 0 || held < budget*resumeBelow/100 {
+	if len(holders) == 0 || held <= budget*resumeBelow/100 {
 		return paused
 	}
 	for i, h := range holders {

@@ -184,12 +184,12 @@ func (o *ownership) set(r reason, on bool) {
 // partition comes back, so it is lifted. The session is locked.
 func (o *ownership) giveUp() {
 	o.pin.End()
+	o.s.g.memory.forget(o) // before the lock: the budget pauses and resumes under its own
 	o.set(full|memory_|halted, false)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.gone = true
 	close(o.given)
-	o.s.g.memory.forget(o)
 }
 
 func (o *ownership) status() Status {

@@ -29,6 +29,7 @@ func (s *session) assigned(_ context.Context, _ *kgo.Client, added map[string][]
 	id := s.identity()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.alone = time.Time{}
 	for _, o := range s.owned {
 		o.pin.Renew(id)
 	}
@@ -40,6 +41,7 @@ func (s *session) assigned(_ context.Context, _ *kgo.Client, added map[string][]
 	for _, p := range partitions {
 		s.owned[p] = s.take(p, id, b)
 	}
+	s.g.c.Observe(worker.Recovered{Dependency: worker.DependencyGroup})
 	s.g.c.Observe(Rebalanced{Kind: "assigned", Partitions: partitions})
 }
 

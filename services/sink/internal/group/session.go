@@ -31,7 +31,8 @@ type session struct {
 
 	mu     sync.Mutex
 	owned  map[int32]*ownership
-	ending bool // draining or spent: nothing new starts
+	alone  time.Time // since when the group refuses this member; zero while it does not
+	ending bool      // draining or spent: nothing new starts
 	over   chan struct{}
 	why    error // set before over is closed
 }
@@ -221,11 +222,27 @@ func (s *session) fetchError(f kgo.FetchTopicPartition) {
 			o.unreadable(f.Err)
 		}
 	case errors.As(f.Err, &membership):
-		s.g.c.Observe(worker.Retried{Dependency: worker.DependencyKafka, What: "stay in the group", Attempt: 1, Err: f.Err})
+		s.outside(f.Err)
 	default:
 		s.g.c.Observe(worker.Retried{
-			Dependency: worker.DependencyKafka, What: fmt.Sprintf("fetch %s/%d", f.Topic, f.Partition), Attempt: 1, Err: f.Err,
+			Dependency: worker.DependencyGroup, What: fmt.Sprintf("fetch %s/%d", f.Topic, f.Partition), Attempt: 1, Err: f.Err,
 		})
+	}
+}
+
+// outside is a member that the group does not have: the client goes on trying. After
+// three session timeouts whatever held the place must have let go, another process
+// under the same name included, and it is no longer for us to heal.
+func (s *session) outside(err error) {
+	s.g.c.Observe(worker.Retried{Dependency: worker.DependencyGroup, What: "stay in the group", Attempt: 1, Err: err})
+	s.mu.Lock()
+	if s.alone.IsZero() {
+		s.alone = time.Now()
+	}
+	since := time.Since(s.alone)
+	s.mu.Unlock()
+	if since > 3*s.g.c.SessionTimeout {
+		s.end(fmt.Errorf("%w by group %s for %s: %w", errRefused, s.g.c.Group, since.Round(time.Second), err))
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 // frameBytes is how much text is compressed at once. Each piece is a frame of its own (zstd) or a member (gzip), which
 // readers join, so that a file that waits for more rows holds this much text at most and no compressor: with a thousand
 // open files those would be gigabytes.
-const frameBytes = 128 << 10
+const frameBytes = 256 << 10
 
 // File is one file of the raw copy under construction.
 type File struct {

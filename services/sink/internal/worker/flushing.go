@@ -29,11 +29,12 @@ func (w *Worker) cutAll(ctx context.Context, t cut.Trigger) flush.Effect {
 	return w.cut(ctx, t, w.open, nil)
 }
 
-// cutLargest frees memory by flushing the largest open files; the others stay open.
+// cutLargest frees memory by flushing the dead letters, which go with every cut, and
+// the largest open files; the others stay open.
 func (w *Worker) cutLargest(ctx context.Context, need int64) flush.Effect {
 	var take, rest []*file
 	taken := make(map[int]bool)
-	for _, i := range cut.Largest(w.cutFiles(w.open), need) {
+	for _, i := range cut.Largest(w.cutFiles(w.open), need-w.dead.bytes) {
 		taken[i] = true
 	}
 	for i, f := range w.open {
@@ -42,9 +43,6 @@ func (w *Worker) cutLargest(ctx context.Context, need int64) flush.Effect {
 		} else {
 			rest = append(rest, f)
 		}
-	}
-	if len(take) == 0 {
-		return flush.Effect{}
 	}
 	return w.cut(ctx, cut.Memory, take, rest)
 }

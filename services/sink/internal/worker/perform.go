@@ -93,6 +93,10 @@ func (w *Worker) putManifest(ctx context.Context, e flush.Effect) flush.Input {
 	return flush.Input{Kind: flush.OK}
 }
 
+// maxCommitBackoff bounds the pause before a commit is sent again, as a power of two: a
+// rebalance or a coordinator's move takes seconds.
+const maxCommitBackoff = 4
+
 // commit sends the state once, under the pin as it is now; sending it again, under the
 // pin that the first sending had, after a pause. A spent member decides nothing new.
 func (w *Worker) commit(ctx context.Context, e flush.Effect) flush.Input {
@@ -104,7 +108,7 @@ func (w *Worker) commit(ctx context.Context, e flush.Effect) flush.Input {
 		w.sentAs, w.tries = id, 0
 	default:
 		w.tries++
-		if err := pause(ctx, w.tries); err != nil {
+		if err := pause(ctx, min(w.tries, maxCommitBackoff)); err != nil {
 			return over(err)
 		}
 	}

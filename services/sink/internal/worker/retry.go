@@ -73,6 +73,7 @@ func pause(ctx context.Context, n int) error {
 const (
 	DependencyS3    = "s3"
 	DependencyKafka = "kafka"
+	DependencyGroup = "kafka group"
 )
 
 // RetryStore is a store whose methods fail only with what the flush protocol

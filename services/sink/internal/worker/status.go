@@ -67,5 +67,5 @@ func (w *Worker) report() {
 		w.status.skipped = 0
 	}
 	queued, _ := w.feed.held()
-	w.c.Memory(cut.Holder{Held: queued + s.Encoding, Files: held, Largest: largest})
+	w.c.Memory(cut.Holder{Held: queued + s.Encoding, Files: s.Encoding, Largest: max(largest, w.dead.bytes)})
 }

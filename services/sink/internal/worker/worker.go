@@ -236,7 +236,7 @@ func (w *Worker) consume(ctx context.Context) Outcome {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
-		timer.Reset(w.untilDue())
+		timer.Reset(min(w.untilDue(), reportEvery))
 		var eff flush.Effect
 		select {
 		case <-ctx.Done():
@@ -258,6 +258,10 @@ func (w *Worker) consume(ctx context.Context) Outcome {
 		w.report()
 	}
 }
+
+// reportEvery is how often a worker looks at what it holds while nothing arrives: parts
+// that were under way are sent meanwhile.
+const reportEvery = time.Second
 
 // untilDue is the time until the oldest open file is due; far away when none is open.
 func (w *Worker) untilDue() time.Duration {

@@ -113,6 +113,19 @@ func (rs Ranges) Or(other Ranges) Ranges {
 	return out
 }
 
+// Join fills the holes of less than size offsets.
+func (rs Ranges) Join(size int64) Ranges {
+	var out Ranges
+	for _, r := range rs {
+		if n := len(out); n > 0 && r.First-out[n-1].Last <= size {
+			out[n-1].Last = r.Last
+			continue
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
 // String is 3-5,8,10-12, in full: a report names exactly what is wrong.
 func (rs Ranges) String() string {
 	var b strings.Builder

@@ -35,5 +35,7 @@ func TestRangesString(t *testing.T) {
 	require.Equal(t, "", Ranges(nil).String())
 	require.Equal(t, "0,2-4,9", RangesOf(flush.NewOffsets(9, 0, 2, 3, 4)).String())
 	require.Nil(t, Span(5, 5))
+	require.Equal(t, "0-4,9,13-14", RangesOf(flush.NewOffsets(0, 1, 4, 9, 13, 14)).Join(3).String())
+	require.Equal(t, "0-14", RangesOf(flush.NewOffsets(0, 1, 4, 9, 13, 14)).Join(5).String())
 	require.Equal(t, Ranges{{5, 6}}, Span(5, 7))
 }

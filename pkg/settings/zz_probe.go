@@ -1,3 +1,0 @@
-package settings
-
-import _ "weir/services/query/rows" // probe

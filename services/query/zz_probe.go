@@ -1,3 +1,0 @@
-package query
-
-import _ "weir/pkg/embedded" // probe
