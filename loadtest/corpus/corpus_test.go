@@ -12,7 +12,7 @@ import (
 )
 
 func TestShapeIsThatOfRealTraffic(t *testing.T) {
-	const n = 20_000
+	const n = 5_000
 	events := Generate(1, n)
 	paths, ids, types := map[string]bool{}, map[string]bool{}, map[string]int{}
 	size, keys := 0, 0

@@ -52,7 +52,7 @@ type File struct {
 	options   Options
 	columns   []column
 	tail      tail
-	writer    *parquet.Writer // nil until the first rows are encoded
+	writer    *parquet.GenericWriter[any] // nil until the first rows are encoded
 	leaves    []*parquet.ColumnWriter
 	indexed   []*parquet.ColumnWriter // those of leaves that have a dictionary
 	pageRows  int                     // rows since their last pages ended
@@ -91,7 +91,7 @@ func (f *File) open() error {
 	if err != nil {
 		return err
 	}
-	f.writer = parquet.NewWriter(&f.out, options...)
+	f.writer = parquet.NewGenericWriter[any](&f.out, options...)
 	f.leaves = f.writer.ColumnWriters()
 	for i, path := range schema.Columns() {
 		if leaf, _ := schema.Lookup(path...); leaf.Node.Encoding() == &parquet.RLEDictionary {
@@ -101,7 +101,7 @@ func (f *File) open() error {
 	return nil
 }
 
-// writerOptions are options that NewWriter takes without a panic. A WriterConfig made of them would not do: passing one on
+// writerOptions are options that a writer takes without a panic. A WriterConfig made of them would not do: passing one on
 // turns the page statistics on again, with the least and greatest value in full in each page's header.
 func writerOptions(schema *parquet.Schema, s lake.Schema, o Options) ([]parquet.WriterOption, error) {
 	codec, err := codecOf(o.Codec)

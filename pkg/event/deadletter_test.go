@@ -18,9 +18,13 @@ func TestDeadLetter(t *testing.T) {
 	require.Equal(t, r.Key, d.Key)
 	require.Equal(t, r.Value, d.Value)
 	require.Equal(t, []Header{
-		{"traceparent", []byte("00-1")}, {HeaderSource, nil},
-		{"weir-dlq-topic", []byte("weir.events")}, {"weir-dlq-topic-id", []byte("0b000000-0000-0000-0000-000000000001")},
-		{"weir-dlq-partition", []byte("3")}, {"weir-dlq-offset", []byte("42")}, {"weir-dlq-reason", []byte("malformed")},
+		{"traceparent", []byte("00-1")},
+		{HeaderSource, nil},
+		{"weir-dlq-topic", []byte("weir.events")},
+		{"weir-dlq-topic-id", []byte("0b000000-0000-0000-0000-000000000001")},
+		{"weir-dlq-partition", []byte("3")},
+		{"weir-dlq-offset", []byte("42")},
+		{"weir-dlq-reason", []byte("malformed")},
 		{"weir-dlq-timestamp", []byte("1795428000123")},
 	}, d.Headers)
 	require.Empty(t, d.Topic, "the producer says where it goes")

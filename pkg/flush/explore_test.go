@@ -170,7 +170,15 @@ var scenarios = []struct {
 	},
 }
 
+// alone skips what one goroutine does for long where the race detector, which has nothing to find there, is at work.
+func alone(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: it is long and has one goroutine")
+	}
+}
+
 func TestExplore(t *testing.T) {
+	alone(t)
 	for _, s := range scenarios {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
@@ -186,6 +194,7 @@ func TestExplore(t *testing.T) {
 
 // Worlds with the same key must have the same future: otherwise the exploration would leave some of it out.
 func TestTheKeyTellsWorldsApart(t *testing.T) {
+	alone(t)
 	type future struct {
 		what string
 		next map[[2]uint64]string

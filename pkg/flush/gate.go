@@ -115,7 +115,7 @@ func (g *Gate) Raise(n Notification, reason string) {
 func (g *Gate) CloseGap(n Notification, chain []*Manifest) ([]Notification, error) {
 	mark := g.Marks[n.Partition]
 	out := []Notification{n}
-	at, seq, key := n, n.Seq, n.Predecessor
+	seq, key := n.Seq, n.Predecessor
 	for _, m := range chain {
 		seq--
 		switch {
@@ -124,8 +124,8 @@ func (g *Gate) CloseGap(n Notification, chain []*Manifest) ([]Notification, erro
 		case m.Partition != n.Partition || m.TopicID != n.TopicID || m.Group != n.Group:
 			return nil, fmt.Errorf("flush %d of partition %d follows %s, which is another partition's", seq+1, n.Partition, key)
 		}
-		at, key = m.Notification(n.CommittedAt), m.Predecessor
-		out = append(out, at)
+		key = m.Predecessor
+		out = append(out, m.Notification(n.CommittedAt))
 	}
 	if seq != mark.Seq+1 || key != mark.Manifest {
 		return nil, fmt.Errorf("flush %d of partition %d follows %q, accepted was flush %d, %q", seq, n.Partition, key, mark.Seq, mark.Manifest)

@@ -31,6 +31,7 @@ type metrics struct {
 	alarms     metric.Int64Counter
 	s3Duration metric.Float64Histogram
 	s3Bytes    metric.Int64Counter
+	s3Attempts metric.Int64Counter
 	watch      metric.Registration
 
 	mu      sync.Mutex
@@ -40,7 +41,7 @@ type metrics struct {
 func newMetrics(tel *telemetry.Telemetry) (*metrics, error) {
 	m := &metrics{log: tel.Log, health: tel.Health}
 	meter := tel.Meter
-	var errs [11]error
+	var errs [12]error
 	m.delay, errs[0] = meter.Float64Histogram("weir.catalog.delay", metric.WithUnit("s"), telemetry.DelaySeconds(),
 		metric.WithDescription("From the publishing of a file to the moment it can be queried."))
 	m.operations, errs[1] = meter.Int64Counter("weir.catalog.operations", metric.WithUnit("{operation}"),
@@ -53,10 +54,14 @@ func newMetrics(tel *telemetry.Telemetry) (*metrics, error) {
 		metric.WithDescription("Lake partitions sent to Glue: created, there already, or refused."))
 	m.alarms, errs[5] = meter.Int64Counter("weir.catalog.alarms", metric.WithUnit("{alarm}"),
 		metric.WithDescription("What should never happen and needs a person."))
+	// Where one process runs the sink too, both count into the same instruments: the
+	// texts must be the sink's to the letter, or /metrics refuses the pair.
 	m.s3Duration, errs[6] = meter.Float64Histogram("weir.s3.attempt.duration", metric.WithUnit("s"), telemetry.AttemptSeconds(),
-		metric.WithDescription("One request to the object store."))
+		metric.WithDescription("One request to S3."))
 	m.s3Bytes, errs[7] = meter.Int64Counter("weir.s3.bytes", metric.WithUnit("By"),
-		metric.WithDescription("Bytes of bodies sent to and received from the object store."))
+		metric.WithDescription("Bytes of request and answer bodies."))
+	m.s3Attempts, errs[11] = meter.Int64Counter("weir.s3.attempts", metric.WithUnit("{attempt}"),
+		metric.WithDescription("Requests to S3, every attempt counted."))
 	files, err := meter.Int64ObservableGauge("weir.catalog.pending.files", metric.WithUnit("{file}"),
 		metric.WithDescription("Files that are published and not yet visible, of the round at hand."))
 	errs[8] = err
@@ -200,7 +205,9 @@ func (m *metrics) glueAttempt(a glue.Attempt) {
 // s3Attempt is the store's observer: every request.
 func (m *metrics) s3Attempt(a s3.Attempt) {
 	op := attribute.String("op", a.Op)
-	m.s3Duration.Record(context.Background(), a.Duration.Seconds(), metric.WithAttributes(op, attribute.String("outcome", a.Outcome)))
+	set := metric.WithAttributes(op, attribute.String("outcome", a.Outcome))
+	m.s3Duration.Record(context.Background(), a.Duration.Seconds(), set)
+	m.s3Attempts.Add(context.Background(), 1, set)
 	m.s3Bytes.Add(context.Background(), a.Sent, metric.WithAttributes(op, attribute.String("direction", "sent")))
 	m.s3Bytes.Add(context.Background(), a.Received, metric.WithAttributes(op, attribute.String("direction", "received")))
 	switch a.Outcome {

@@ -36,7 +36,7 @@ func (c Config) Validate() []error {
 	}
 	f.Check(c.FileAge >= 100*time.Millisecond, "file-age", "%s is shorter than 100ms", c.FileAge)
 	f.Check(c.DemoEvents >= 1 && c.DemoEvents <= 1_000_000, "demo-events", "%d is not between 1 and 1000000", c.DemoEvents)
-	f.Check(c.DemoRate >= 1, "demo-rate", "%d is not at least 1", c.DemoRate)
+	f.Check(c.DemoRate >= 1 && c.DemoRate <= 100_000, "demo-rate", "%d is not between 1 and 100000", c.DemoRate)
 	if c.Demo {
 		f.AddErr("demo", query.Available())
 	}

@@ -40,6 +40,9 @@ func Run(ctx context.Context, cfg Config, tel *telemetry.Telemetry, out io.Write
 	d := &process{cfg: cfg, tel: tel, out: screen.New(out, terminal), failed: make(chan error, 3)}
 	defer func() { err = errors.Join(err, d.stop()) }()
 	if err := d.start(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil // stopped from outside, which is no fault
+		}
 		return err
 	}
 	if err := d.addresses.write(cfg.Dir); err != nil {
@@ -48,14 +51,8 @@ func Run(ctx context.Context, cfg Config, tel *telemetry.Telemetry, out io.Write
 	defer func() { _ = os.Remove(filepath.Join(cfg.Dir, addressesFile)) }()
 	d.greet()
 	if cfg.Demo {
-		if err := d.demo(ctx); err != nil {
-			if ctx.Err() != nil {
-				return nil // stopped from outside, which is no fault of the demo
-			}
+		if err := d.demo(ctx); err != nil || cfg.Once {
 			return err
-		}
-		if cfg.Once {
-			return nil
 		}
 		d.out.Line("\nRunning until Ctrl-C. The lake stays in %s.", cfg.Dir)
 	}
@@ -127,6 +124,7 @@ func (d *process) queryLine() string {
 	return "  " + program + " query" + dir + ` "select type, event, userid, timestamp from eventlogs order by timestamp desc limit 5"`
 }
 
+// demo plays until its answer, or until a service fails.
 func (d *process) demo(ctx context.Context) error {
 	cfg, err := queryConfig(d.cfg.Dir, d.addresses)
 	if err != nil {
@@ -142,7 +140,21 @@ func (d *process) demo(ctx context.Context) error {
 		client: &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{}},
 	}
 	defer run.client.CloseIdleConnections()
-	return run.play(ctx)
+	playing, cancel := context.WithCancel(ctx)
+	defer cancel()
+	played := make(chan error, 1)
+	go func() { played <- run.play(playing) }()
+	select {
+	case err := <-played:
+		if err != nil && ctx.Err() != nil && !d.cfg.Once {
+			return nil // stopped from outside, which is no fault
+		}
+		return err
+	case err := <-d.failed:
+		cancel()
+		<-played
+		return err
+	}
 }
 
 // QueryConfig is how the lake of a running weir dev is queried.

@@ -156,7 +156,7 @@ func (l *Lake) narrow(ctx context.Context, query string, tables []table, result 
 			}
 		}
 		result.Known += len(tables[i].partitions)
-		if err := planner.exec(ctx, tables[i].planSQL(i)...); err != nil {
+		if err := planner.exec(ctx, slices.Concat([]string{"BEGIN"}, tables[i].planSQL(i), []string{"COMMIT"})...); err != nil {
 			return err
 		}
 	}
@@ -216,6 +216,7 @@ func (l *Lake) answer(ctx context.Context, query string, tables []table) (answer
 		"SET temp_directory=" + literal(filepath.Join(scratch, "spill")),
 		"SET allowed_directories=[" + literal(scratch) + "]",
 		"SET allowed_paths=" + list(paths),
+		"SET parquet_metadata_cache=true", // a view's making reads every footer, and then the query does
 		"SET enable_external_access=false",
 	}, views, []string{"SET lock_configuration=true"})...)
 	if err != nil {

@@ -38,7 +38,8 @@ import (
 	"weir/pkg/telemetry"
 )
 
-// theS3 is shared: there can be one per process. Each world has a bucket.
+// theS3 is shared: there can be one per process. Each world has a bucket. It ends with
+// the process.
 var theS3 *embedded.S3
 
 func TestMain(m *testing.M) {
@@ -60,7 +61,6 @@ func TestMain(m *testing.M) {
 		}
 	}
 	code := m.Run()
-	_ = theS3.Close()
 	_ = os.RemoveAll(dir)
 	os.Exit(code)
 }
@@ -74,6 +74,8 @@ type world struct {
 	cfg    Config
 	seen   *facts
 	sent   map[int32]int64 // records produced per partition
+
+	letters []row // of those, what is no event
 }
 
 // newWorld runs beside other tests: most of each is waiting.

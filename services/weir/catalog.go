@@ -16,10 +16,14 @@ type catalogs struct {
 
 type tablesCommand struct {
 	Database string `name:"database" default:"weir" help:"The Glue database."`
+	devDir   `embed:""`
 	output   `embed:""`
 }
 
 func (c *tablesCommand) run(ctx context.Context, std stdio) error {
+	if _, err := c.point(); err != nil {
+		return err
+	}
 	tables, err := catalog.Tables(ctx, catalog.Config{Database: c.Database})
 	if err != nil {
 		return err
@@ -36,10 +40,14 @@ func (c *tablesCommand) run(ctx context.Context, std stdio) error {
 type partitionsCommand struct {
 	Table    string `arg:"" help:"The table, such as eventlogs."`
 	Database string `name:"database" default:"weir" help:"The Glue database."`
+	devDir   `embed:""`
 	output   `embed:""`
 }
 
 func (c *partitionsCommand) run(ctx context.Context, std stdio) error {
+	if _, err := c.point(); err != nil {
+		return err
+	}
 	partitions, err := catalog.Partitions(ctx, catalog.Config{Database: c.Database}, c.Table)
 	if err != nil {
 		return err

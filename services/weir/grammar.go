@@ -1,6 +1,7 @@
 package main
 
 import (
+	"weir/services/dev"
 	"weir/services/query/rows"
 )
 
@@ -32,4 +33,22 @@ type process struct {
 	Admin     string `name:"admin" default:"127.0.0.1:9090" help:"Address of /metrics, /livez, /readyz and /debug/pprof; port 0 picks a free one."`
 	LogLevel  string `name:"log-level" default:"info" enum:"debug,info,warn,error" help:"Least level that is logged: debug, info, warn or error."`
 	LogFormat string `name:"log-format" default:"json" enum:"json,text" help:"Log lines as json or text."`
+}
+
+// devDir turns a command to the parts of a running weir dev.
+type devDir struct {
+	Dir string `name:"dir" help:"Folder of a running weir dev to look at. Empty: what the Kafka and AWS settings name."`
+}
+
+// point is nil where no folder is named.
+func (d devDir) point() (*dev.Addresses, error) {
+	if d.Dir == "" {
+		return nil, nil
+	}
+	addresses, err := dev.ReadAddresses(d.Dir)
+	if err != nil {
+		return nil, err
+	}
+	dev.PointSDK(addresses)
+	return &addresses, nil
 }

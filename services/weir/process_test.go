@@ -238,7 +238,10 @@ func TestDevSurvivesKillAndRestart(t *testing.T) {
 
 	bin, err := binary()
 	require.NoError(t, err)
-	out, err := exec.Command(bin, "verify", "--dir", dir, "--rows").CombinedOutput()
+	out, err := exec.Command(bin, "catalog", "partitions", "--dir", dir, "--output", "csv", "eventlogs").CombinedOutput()
+	require.NoError(t, err, string(out))
+	require.Contains(t, string(out), "source1,"+time.Now().UTC().Format(time.DateOnly)+",s3://weir/lake/eventlogs/sourceid=source1/dt=")
+	out, err = exec.Command(bin, "verify", "--dir", dir, "--rows").CombinedOutput()
 	require.NoError(t, err, string(out))
 	require.Contains(t, string(out), "nothing is missing, nothing is doubled")
 

@@ -13,18 +13,17 @@ import (
 type verifyCommand struct {
 	verify.Config `embed:""`
 
-	Dir    string `name:"dir" help:"Folder of a running weir dev to verify. Empty: what the Kafka and AWS settings name."`
+	devDir `embed:""`
 	Output string `name:"output" enum:"table,json" default:"table" help:"The report as table or json."`
 }
 
 func (c *verifyCommand) run(ctx context.Context, std stdio) error {
 	cfg := c.Config
-	if c.Dir != "" {
-		addresses, err := dev.ReadAddresses(c.Dir)
-		if err != nil {
-			return err
-		}
-		dev.PointSDK(addresses)
+	addresses, err := c.point()
+	if err != nil {
+		return err
+	}
+	if addresses != nil {
 		cfg.Kafka.Brokers = []string{addresses.Kafka}
 		if cfg.LocalRoot, err = dev.BucketRoot(c.Dir); err != nil {
 			return err

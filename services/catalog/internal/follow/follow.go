@@ -102,10 +102,10 @@ func (f *Follower) start(ctx context.Context) error {
 			return err
 		}
 	}
-	if f.rewind != "" { // tableLost has committed the start
+	if f.rewind != "" && len(f.gates.memories) > 0 { // tableLost has committed the start
 		f.tell(Rewound{Table: f.rewind})
-		f.rewind = ""
 	}
+	f.rewind = ""
 	return Retry(ctx, f.tell, Kafka, func() error {
 		if len(f.gates.memories) == 0 { // new, or lost: an offset without a memory proves nothing
 			return f.topic.Rewind(ctx)

@@ -157,38 +157,58 @@ func TestSenderAddress(t *testing.T) {
 func TestInheritance(t *testing.T) {
 	const head = `{"userId":"u","messageId":"m","type":"page"`
 	for _, c := range []struct{ name, batch, event, want string }{
-		{"sentAt", `"sentAt":"2026-11-23T09:59:59Z"`, `,"timestamp":"2026-11-23T09:59:58Z"`,
-			`,"timestamp":"2026-11-23T09:59:59.000Z","sentAt":"2026-11-23T09:59:59Z","originalTimestamp":"2026-11-23T09:59:58Z","receivedAt":"2026-11-23T10:00:00.000Z"}`},
-		{"sentAt of the event wins", `"sentAt":"2026-11-23T09:00:00Z"`, `,"timestamp":"2026-11-23T09:59:58Z","sentAt":"2026-11-23T10:00:00Z"`,
-			`,"timestamp":"2026-11-23T09:59:58.000Z","sentAt":"2026-11-23T10:00:00Z","originalTimestamp":"2026-11-23T09:59:58Z","receivedAt":"2026-11-23T10:00:00.000Z"}`},
-		{"sentAt fills a null", `"sentAt":"2026-11-23T10:00:00Z"`, `,"sentAt":null,"timestamp":"2026-11-23T09:59:58Z"`,
-			`,"sentAt":"2026-11-23T10:00:00Z","timestamp":"2026-11-23T09:59:58.000Z","originalTimestamp":"2026-11-23T09:59:58Z","receivedAt":"2026-11-23T10:00:00.000Z"}`},
-		{"context whole", `"context":{"library":{"name":"analytics-go"}, "a" : 1}`, ``,
-			`,` + at10 + `,"context":{"library":{"name":"analytics-go"},"a" : 1}}`},
+		{
+			"sentAt", `"sentAt":"2026-11-23T09:59:59Z"`, `,"timestamp":"2026-11-23T09:59:58Z"`,
+			`,"timestamp":"2026-11-23T09:59:59.000Z","sentAt":"2026-11-23T09:59:59Z","originalTimestamp":"2026-11-23T09:59:58Z","receivedAt":"2026-11-23T10:00:00.000Z"}`,
+		},
+		{
+			"sentAt of the event wins", `"sentAt":"2026-11-23T09:00:00Z"`, `,"timestamp":"2026-11-23T09:59:58Z","sentAt":"2026-11-23T10:00:00Z"`,
+			`,"timestamp":"2026-11-23T09:59:58.000Z","sentAt":"2026-11-23T10:00:00Z","originalTimestamp":"2026-11-23T09:59:58Z","receivedAt":"2026-11-23T10:00:00.000Z"}`,
+		},
+		{
+			"sentAt fills a null", `"sentAt":"2026-11-23T10:00:00Z"`, `,"sentAt":null,"timestamp":"2026-11-23T09:59:58Z"`,
+			`,"sentAt":"2026-11-23T10:00:00Z","timestamp":"2026-11-23T09:59:58.000Z","originalTimestamp":"2026-11-23T09:59:58Z","receivedAt":"2026-11-23T10:00:00.000Z"}`,
+		},
+		{
+			"context whole", `"context":{"library":{"name":"analytics-go"}, "a" : 1}`, ``,
+			`,` + at10 + `,"context":{"library":{"name":"analytics-go"},"a" : 1}}`,
+		},
 		{"context into null", `"context":{"a":1}`, `,"context":null`, `,"context":{"a":1},` + at10 + `}`},
 		{"context into empty", `"context":{"a":1}`, `,"context":{ }`, `,"context":{ "a":1},` + at10 + `}`},
-		{"context of the event wins", `"context":{"a":1,"b":{"x":1},"c":3}`, `,"context":{"b":{"y":2},"\u0063":null}`,
-			`,"context":{"b":{"y":2},"\u0063":null,"a":1},` + at10 + `}`},
-		{"equal keys of the batch: the last", `"context":{"a":1,"b":2,"\u0061":3}`, `,"context":{"b":0}`,
-			`,"context":{"b":0,"\u0061":3},` + at10 + `}`},
+		{
+			"context of the event wins", `"context":{"a":1,"b":{"x":1},"c":3}`, `,"context":{"b":{"y":2},"\u0063":null}`,
+			`,"context":{"b":{"y":2},"\u0063":null,"a":1},` + at10 + `}`,
+		},
+		{
+			"equal keys of the batch: the last", `"context":{"a":1,"b":2,"\u0061":3}`, `,"context":{"b":0}`,
+			`,"context":{"b":0,"\u0061":3},` + at10 + `}`,
+		},
 		{"nothing left to inherit", `"context":{"a":1,"a":2}`, `,"context":{"a":0}`, `,"context":{"a":0},` + at10 + `}`},
 		{"a context that is no object stands", `"context":{"a":1}`, `,"context":[]`, `,"context":[],` + at10 + `}`},
 		{"a batch context that is no object is nothing", `"context":[{"a":1}]`, ``, `,` + at10 + `}`},
 		{"an empty batch context is nothing", `"context":{}`, `,"context":null`, `,"context":null,` + at10 + `}`},
-		{"inherited library decides on the address", `"context":{"library":{"name":"analytics-swift"}}`, `,"context":{"os":1}`,
-			`,"context":{"os":1,"library":{"name":"analytics-swift"},"ip":"203.0.113.7"},` + at10 + `}`},
-		{"the event's library decides on the address", `"context":{"library":{"name":"analytics-swift"}}`, `,"context":{"library":{"name":"analytics-go"}}`,
-			`,"context":{"library":{"name":"analytics-go"}},` + at10 + `}`},
+		{
+			"inherited library decides on the address", `"context":{"library":{"name":"analytics-swift"}}`, `,"context":{"os":1}`,
+			`,"context":{"os":1,"library":{"name":"analytics-swift"},"ip":"203.0.113.7"},` + at10 + `}`,
+		},
+		{
+			"the event's library decides on the address", `"context":{"library":{"name":"analytics-swift"}}`, `,"context":{"library":{"name":"analytics-go"}}`,
+			`,"context":{"library":{"name":"analytics-go"}},` + at10 + `}`,
+		},
 		{"inherited address", `"context":{"direct":true,"ip":"10.0.0.1"}`, ``, `,` + at10 + `,"context":{"direct":true,"ip":"10.0.0.1"}}`},
 		{"inherited emptiness is no address", `"context":{"ip":null,"direct":true}`, ``, `,` + at10 + `,"context":{"direct":true,"ip":"203.0.113.7"}}`},
-		{"the event's emptiness is no address", `"context":{"ip":"10.0.0.1","direct":true}`, `,"context":{"ip":""}`,
-			`,"context":{"ip":"203.0.113.7","direct":true},` + at10 + `}`},
+		{
+			"the event's emptiness is no address", `"context":{"ip":"10.0.0.1","direct":true}`, `,"context":{"ip":""}`,
+			`,"context":{"ip":"203.0.113.7","direct":true},` + at10 + `}`,
+		},
 		{"integrations", `"integrations":{"All":true,"X":false}`, `,"integrations":{"X":{"k":1}}`, `,"integrations":{"X":{"k":1},"All":true},` + at10 + `}`},
 		{"integrations whole", `"integrations":{"All":true}`, ``, `,` + at10 + `,"integrations":{"All":true}}`},
 		{"integrations that are no object stand", `"integrations":{"All":true}`, `,"integrations":false`, `,"integrations":false,` + at10 + `}`},
 		{"dirt is cleaned on the way", `"context":{"\u0000":"` + "\xff" + `"}`, ``, `,` + at10 + `,"context":{"` + "\uFFFD" + `":"` + "\uFFFD" + `"}}`},
-		{"ids, times and the rest of the batch are not the event's", `"messageId":"batch","timestamp":"2001-01-01T00:00:00Z","sequence":1,"writeKey":"k"`, ``,
-			`,` + at10 + `}`},
+		{
+			"ids, times and the rest of the batch are not the event's", `"messageId":"batch","timestamp":"2001-01-01T00:00:00Z","sequence":1,"writeKey":"k"`, ``,
+			`,` + at10 + `}`,
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for _, body := range []string{

@@ -62,7 +62,7 @@ func TestAnyEventsComeBack(t *testing.T) {
 			var values []string
 			for range rapid.IntRange(1, 8).Draw(t, "events") {
 				fields := rapid.MapOfN(rapid.String(), rapid.String(), 0, 5).Draw(t, "fields")
-				fields["pad"] = strings.Repeat("p", rapid.SampledFrom([]int{0, 10, frameBytes / 3, frameBytes + 1}).Draw(t, "pad"))
+				fields["pad"] = strings.Repeat("p", rapid.SampledFrom([]int{0, 1, 10, 100, 1000, 0, 1, frameBytes + 1}).Draw(t, "pad"))
 				b, err := json.MarshalIndent(fields, "", rapid.SampledFrom([]string{"", " ", "\t"}).Draw(t, "indent"))
 				require.NoError(t, err)
 				values = append(values, string(b))
@@ -70,8 +70,7 @@ func TestAnyEventsComeBack(t *testing.T) {
 			lines := strings.Split(strings.TrimSuffix(string(unpack(t, codec, write(t, codec, values...))), "\n"), "\n")
 			require.Len(t, lines, len(values))
 			for i := range values {
-				require.Equal(t, strings.ReplaceAll(values[i], "\n", " "), lines[i])
-				require.JSONEq(t, values[i], lines[i])
+				require.True(t, strings.ReplaceAll(values[i], "\n", " ") == lines[i], "%.200q", values[i])
 			}
 		})
 	}
