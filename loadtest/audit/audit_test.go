@@ -15,6 +15,10 @@ func TestJudge(t *testing.T) {
 	}
 	lake, dead := clean()
 	require.True(t, Judge(log, lake, dead, []string{"a", "b"}).OK())
+	dead[p2] = 2
+	again := Judge(log, lake, dead, nil)
+	require.True(t, again.OK(), "a dead letter is known by its place")
+	require.Equal(t, 1, again.DeadLettersRepeated)
 
 	cases := map[string]struct {
 		change func(*Lake, map[Place]int)
@@ -27,7 +31,7 @@ func TestJudge(t *testing.T) {
 		"missing raw":       {func(l *Lake, _ map[Place]int) { delete(l.Raw, "a") }, nil, func(v Verdict) int { return len(v.MissingInRaw) }},
 		"doubled raw":       {func(l *Lake, _ map[Place]int) { l.Raw["b"] = 3 }, nil, func(v Verdict) int { return len(v.DoubledInRaw) }},
 		"lost ack":          {func(*Lake, map[Place]int) {}, []string{"c"}, func(v Verdict) int { return len(v.LostAcknowledged) }},
-		"doubled letter":    {func(_ *Lake, d map[Place]int) { d[p2] = 2 }, nil, func(v Verdict) int { return len(v.WrongDeadLetters) }},
+		"letter and row":    {func(l *Lake, _ map[Place]int) { l.Rows[p2] = 1 }, nil, func(v Verdict) int { return len(v.WrongDeadLetters) }},
 		"missing letter":    {func(_ *Lake, d map[Place]int) { delete(d, p2) }, nil, func(v Verdict) int { return len(v.WrongDeadLetters) }},
 		"an event's letter": {func(_ *Lake, d map[Place]int) { d[p0] = 1 }, nil, func(v Verdict) int { return len(v.WrongDeadLetters) }},
 	}

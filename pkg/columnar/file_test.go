@@ -43,18 +43,18 @@ func TestRowsComeBack(t *testing.T) {
 }
 
 func TestGeneratedEventsComeBack(t *testing.T) {
-	const n = 1500
+	const n = 600
 	var records []*event.Record
 	for i, value := range corpus.Generate(3, n) {
 		records = append(records, record(i, string(value)))
 	}
-	b, want := write(t, Options{RowGroupRows: 599}, records...)
+	b, want := write(t, Options{RowGroupRows: 250}, records...)
 	require.Equal(t, want, read(t, b))
 	var rows []int64
 	for _, g := range open(t, b).RowGroups() {
 		rows = append(rows, g.NumRows())
 	}
-	require.Equal(t, []int64{599, 599, 302}, rows)
+	require.Equal(t, []int64{250, 250, 100}, rows)
 }
 
 func TestAnyRowsComeBack(t *testing.T) {
@@ -76,14 +76,14 @@ func TestAnyRowsComeBack(t *testing.T) {
 	key := rapid.OneOf(text, rapid.SampledFrom([]string{"userId", "event", "context", "traits", "properties", "integrations", "timestamp", "sentAt", "version", "name"}))
 	rapid.Check(t, func(rt *rapid.T) {
 		var records []*event.Record
-		for i := range rapid.IntRange(1, 40).Draw(rt, "rows") {
+		for i := range rapid.IntRange(1, 12).Draw(rt, "rows") {
 			fields := rapid.MapOfN(key, value, 0, 8).Draw(rt, "fields")
 			fields["type"] = "track"
 			b, err := json.Marshal(fields)
 			require.NoError(rt, err)
 			records = append(records, record(i, string(b)))
 		}
-		b, want := write(t, Options{RowGroupRows: rapid.IntRange(1, 45).Draw(rt, "row group")}, records...)
+		b, want := write(t, Options{RowGroupRows: rapid.IntRange(1, 14).Draw(rt, "row group")}, records...)
 		require.Equal(rt, want, read(t, b))
 	})
 }
@@ -95,17 +95,21 @@ func TestDictionaryOverflow(t *testing.T) {
 	require.NoError(t, err)
 	name := func(i int) string { return fmt.Sprintf("%d%0100d", i%1000, i*7919) }
 	var v event.View
-	const n = 3 * dictionaryRows
+	const n = dictionaryRows * 5 / 4
 	for i := range n {
 		r := record(i, `{"type":"track","event":"`+name(i)+`","properties":{"k":1}}`)
 		require.Equal(t, event.Reason(""), v.Decode(r))
 		require.NoError(t, f.Append(r, &v))
 	}
 	require.NoError(t, f.Close())
-	rows := read(t, out.Bytes())
+	type named struct {
+		Event string `parquet:"event,optional"`
+	}
+	rows, err := parquet.Read[named](bytes.NewReader(out.Bytes()), int64(out.Len()))
+	require.NoError(t, err)
 	require.Len(t, rows, n)
 	for i := range rows {
-		if rows[i]["event"] != name(i) || rows[i]["type"] != "track" {
+		if rows[i].Event != name(i) {
 			t.Fatalf("row %d is %v", i, rows[i])
 		}
 	}
@@ -125,7 +129,7 @@ func TestDictionaryOverflow(t *testing.T) {
 func TestRowGroupsAreBoundedInBytes(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	var out countWriter
-	f, err := NewFile(lake.EventLogs().Schema, &out, Options{})
+	f, err := NewFile(lake.EventLogs().Schema, &out, Options{Codec: "none"})
 	require.NoError(t, err)
 	var v event.View
 	noise := make([]byte, 3<<20)
@@ -133,7 +137,7 @@ func TestRowGroupsAreBoundedInBytes(t *testing.T) {
 		noise[j] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"[rng.IntN(64)]
 	}
 	most := int64(0)
-	for i := range 100 {
+	for i := range 60 {
 		r := record(i, `{"type":"track","properties":{"blob":"`+string(noise[i<<14:][:1<<20])+`"}}`)
 		require.Equal(t, event.Reason(""), v.Decode(r))
 		require.NoError(t, f.Append(r, &v))
@@ -343,10 +347,10 @@ func (w *failing) Write(b []byte) (int, error) {
 
 // Wherever out fails there is an error, the same one from then on, and no panic.
 func TestOutFails(t *testing.T) {
-	values := corpus.Generate(1, 400)
+	values := corpus.Generate(1, 150)
 	var whole countWriter
 	attempt := func(out io.Writer) error {
-		f, err := NewFile(lake.EventLogs().Schema, out, Options{RowGroupRows: 150})
+		f, err := NewFile(lake.EventLogs().Schema, out, Options{RowGroupRows: 60})
 		require.NoError(t, err)
 		var v event.View
 		for i, value := range values {
@@ -365,8 +369,8 @@ func TestOutFails(t *testing.T) {
 		return err
 	}
 	require.NoError(t, attempt(&whole))
-	require.Greater(t, whole.n, int64(20_000))
-	for left := 0; left < int(whole.n); left += 1 + int(whole.n)/97 {
+	require.Greater(t, whole.n, int64(10_000))
+	for left := 0; left < int(whole.n); left += 1 + int(whole.n)/41 {
 		require.ErrorIs(t, attempt(&failing{left: left}), errFull, "after %d of %d bytes", left, whole.n)
 	}
 	require.ErrorIs(t, attempt(&failing{left: int(whole.n) - 1}), errFull)
@@ -419,7 +423,7 @@ func TestBufferedIsHonest(t *testing.T) {
 	}
 	rs := records(2000)
 	var v event.View
-	for _, c := range []struct{ files, rows int }{{100, 0}, {100, 1}, {50, 300}, {20, 1000}, {5, 5000}, {1, 30_000}} {
+	for _, c := range []struct{ files, rows int }{{50, 0}, {50, 1}, {20, 300}, {8, 1000}, {2, 5000}, {1, 15_000}} {
 		before := heap()
 		files := make([]*File, c.files)
 		said := int64(0)
@@ -476,8 +480,8 @@ func TestAppendAllocatesNothing(t *testing.T) {
 			t.Fatal("an event was refused")
 		}
 	}
-	for range 20_000 {
+	for range 3_000 {
 		next()
 	}
-	require.Less(t, testing.AllocsPerRun(5000, next), 1.0, "but for pages, less than one an event")
+	require.Less(t, testing.AllocsPerRun(3000, next), 1.0, "but for pages, less than one an event")
 }

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"hash/maphash"
+	"runtime/debug"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +13,12 @@ import (
 
 	"weir/pkg/flush"
 )
+
+// TestMain lets the collector run less often: an exploration is one growing map.
+func TestMain(m *testing.M) {
+	debug.SetGCPercent(300)
+	m.Run()
+}
 
 var larger = flag.Bool("model", false, "explore at the larger bounds (make model)")
 

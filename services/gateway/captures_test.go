@@ -28,7 +28,7 @@ type capture struct {
 
 func captures(t *testing.T) (list []capture) {
 	t.Helper()
-	text, err := os.ReadFile("testdata/sdk-captures.jsonl")
+	text, err := os.ReadFile("../../loadtest/replay/testdata/sdk-captures.jsonl")
 	require.NoError(t, err)
 	dec := json.NewDecoder(bytes.NewReader(text))
 	for dec.More() {

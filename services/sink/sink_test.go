@@ -128,7 +128,7 @@ func TestMemoryCutsAndGoesOn(t *testing.T) {
 		c.Memory = settings.Memory{Bytes: minMemory}
 	})
 	text := random(1 << 20)
-	for range 40 {
+	for range 26 {
 		for part := range int32(2) {
 			records := make([]*kgo.Record, 90)
 			for i := range records {
@@ -149,7 +149,7 @@ func TestMemoryCutsAndGoesOn(t *testing.T) {
 func TestSizeCuts(t *testing.T) {
 	w := newWorld(t, 1)
 	p := w.start(func(c *Config) { c.FileAge = time.Hour })
-	for range 40 {
+	for range 26 {
 		w.produce(0, &kgo.Record{Key: []byte("a"), Value: []byte(`{"type":"track","userId":"u","properties":{"x":"` + string(random(100<<10)) + `"}}`)})
 	}
 	w.await("a cut by size", func() bool { return strings.Contains(p.log.String(), "trigger=size") })

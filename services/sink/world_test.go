@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -60,6 +61,8 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 	}
+	flag.Parse()
+	_ = flag.Set("test.parallel", "8") // they wait more than they work
 	code := m.Run()
 	_ = os.RemoveAll(dir)
 	os.Exit(code)
@@ -273,7 +276,7 @@ func (b *logBuffer) String() string {
 // await waits until ok holds, looking again whenever a sink has logged something.
 func (w *world) await(what string, ok func() bool) {
 	w.t.Helper()
-	limit := time.NewTimer(20 * time.Second)
+	limit := time.NewTimer(time.Minute)
 	defer limit.Stop()
 	for {
 		next := w.seen.next()

@@ -41,7 +41,7 @@ func captures(t testing.TB) (all []capture) {
 		"/v1/batch": Batch, "/v1/b": Batch, "/v1/import": Batch, "/v1/t": Track, "/v1/i": Identify, "/v1/p": Page,
 		"/v1/s": Screen, "/v1/g": Group, "/v1/a": Alias,
 	}
-	for _, line := range lines(t, "testdata/sdk-captures.jsonl") {
+	for _, line := range lines(t, "../../../../loadtest/replay/testdata/sdk-captures.jsonl") {
 		var raw struct {
 			Client, Method, Path string
 			RawHeaders           []string
@@ -99,7 +99,7 @@ func TestClientLibraries(t *testing.T) {
 
 // Exactly the events without any id, and the track without a name, are rejected.
 func TestSegmentEvents(t *testing.T) {
-	all := lines(t, "testdata/segment-events.jsonl")
+	all := lines(t, "../../../../loadtest/replay/testdata/segment-events.jsonl")
 	require.Len(t, all, 198)
 	want := map[int]string{25: CodeNoID, 52: CodeNoID, 53: CodeNoID, 89: CodeNoID, 90: CodeNoID, 102: CodeNoEvent}
 	got := map[int]string{}

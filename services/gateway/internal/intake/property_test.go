@@ -175,7 +175,7 @@ func FuzzParse(f *testing.F) {
 	for _, c := range captures(f) {
 		f.Add(c.body, uint8(c.route), true)
 	}
-	for _, line := range lines(f, "testdata/segment-events.jsonl") {
+	for _, line := range lines(f, "../../../../loadtest/replay/testdata/segment-events.jsonl") {
 		f.Add(line, uint8(Track), false)
 	}
 	f.Add([]byte(`{"context":{"direct":true,"\u0069p":""},"batch":[{"userId":"u","type":"page","context":{"a":1},"writeKey":"k"}],"sentAt":"2026-11-23T09:00:00Z"}`), uint8(Batch), true)

@@ -1,6 +1,10 @@
 package intake
 
-import "weir/pkg/jsonscan"
+import (
+	"errors"
+
+	"weir/pkg/jsonscan"
+)
 
 // Why one event is rejected. Where Segment has a code for it, the code is Segment's.
 const (
@@ -100,7 +104,8 @@ var (
 // malformed wraps what the scanner found in Segment's words.
 func malformed(cause error) *Error {
 	e := &Error{Code: CodeInvalidRequest, Message: "malformed JSON", cause: cause}
-	if s, ok := cause.(*jsonscan.Error); ok && s.Reason == jsonscan.ReasonDepth {
+	var s *jsonscan.Error
+	if errors.As(cause, &s) && s.Reason == jsonscan.ReasonDepth {
 		e.Message = "malformed JSON: nested too deeply"
 	}
 	return e

@@ -81,7 +81,7 @@ func (b *batch) facts(ctx context.Context) (*facts, error) {
 	}
 	s, f := b.s, new(facts)
 	err := s.g.retry.Do(ctx, worker.DependencyKafka, "fetch the committed offsets", func() (err error) {
-		f.committed, err = kafka.FetchCommitted(ctx, s.g.control, s.g.c.Group, s.topic, b.partitions...)
+		f.committed, err = kafka.FetchCommitted(ctx, s.control, s.g.c.Group, s.topic, b.partitions...)
 		return err
 	})
 	if err != nil {
@@ -103,7 +103,7 @@ func (b *batch) facts(ctx context.Context) (*facts, error) {
 
 func (s *session) epochEnd(ctx context.Context, p, epoch int32) (end int64, err error) {
 	err = s.g.retry.Do(ctx, worker.DependencyKafka, "ask for the end of a leader epoch", func() (err error) {
-		end, err = kafka.EpochEnd(ctx, s.g.control, s.topic.Name, p, epoch)
+		end, err = kafka.EpochEnd(ctx, s.control, s.topic.Name, p, epoch)
 		return err
 	})
 	return end, err
@@ -195,7 +195,7 @@ func (s *session) manifestAfter(ctx context.Context, owner lake.Owner, after uin
 // confirm tells whether want is still what is committed for a partition.
 func (s *session) confirm(ctx context.Context, p int32, want flush.State) (ok bool, err error) {
 	err = s.g.retry.Do(ctx, worker.DependencyKafka, "fetch the committed offset again", func() error {
-		committed, err := kafka.FetchCommitted(ctx, s.g.control, s.g.c.Group, s.topic, p)
+		committed, err := kafka.FetchCommitted(ctx, s.control, s.g.c.Group, s.topic, p)
 		ok = committed[p].Offset == want.Low && committed[p].Metadata == want.Metadata()
 		return err
 	})

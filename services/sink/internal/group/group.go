@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"sync"
 	"time"
 
@@ -89,7 +90,6 @@ type Rejoining struct{ Err error }
 type Group struct {
 	c       Config
 	retry   worker.Retry
-	control *kgo.Client // commits, offsets, descriptions
 	produce *producer
 	memory  *memory
 
@@ -100,18 +100,12 @@ type Group struct {
 
 // New makes a group. Close frees it.
 func New(c Config) (*Group, error) {
-	control, err := kgo.NewClient(append(c.Options,
-		kgo.RequestTimeoutOverhead(c.SessionTimeout+time.Second))...) // a commit waits as long as its session may
-	if err != nil {
-		return nil, fmt.Errorf("make a Kafka client: %w", err)
-	}
 	p, err := newProducer(c)
 	if err != nil {
-		control.Close()
 		return nil, err
 	}
 	g := &Group{
-		c: c, control: control, produce: p,
+		c: c, produce: p,
 		retry:   worker.Retry{Observe: c.Observe},
 		memory:  newMemory(c.Memory),
 		stopped: make(map[int32]string),
@@ -119,11 +113,8 @@ func New(c Config) (*Group, error) {
 	return g, nil
 }
 
-// Close closes the clients. Run has returned.
-func (g *Group) Close() {
-	g.produce.close()
-	g.control.Close()
-}
+// Close closes what outlives a membership. Run has returned.
+func (g *Group) Close() { g.produce.close() }
 
 // errRefused marks what no retry heals: a compacted topic, another group's topic.
 var errRefused = errors.New("refused")
@@ -155,9 +146,17 @@ func (g *Group) Run(ctx context.Context) error {
 	}
 }
 
-// member joins once, and returns when this membership is over.
+// member joins once, and returns when this membership is over. What it commits and asks
+// goes through a client of its own, which ends with it: a request that is not answered
+// blocks its connection.
 func (g *Group) member(ctx context.Context) error {
-	topic, cluster, err := g.describe(ctx)
+	control, err := kgo.NewClient(append(slices.Clip(g.c.Options),
+		kgo.RequestTimeoutOverhead(g.c.SessionTimeout+time.Second))...) // a commit waits as long as its session may
+	if err != nil {
+		return fmt.Errorf("make a Kafka client: %w", err)
+	}
+	defer control.Close()
+	topic, cluster, err := g.describe(ctx, control)
 	if err != nil {
 		return err
 	}
@@ -165,7 +164,7 @@ func (g *Group) member(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s, err := newSession(g, topic, cluster, owned)
+	s, err := newSession(g, control, topic, cluster, owned)
 	if err != nil {
 		return err
 	}
@@ -181,9 +180,9 @@ func (g *Group) set(s *session) {
 	g.session = s
 }
 
-func (g *Group) describe(ctx context.Context) (topic kafka.Topic, cluster string, err error) {
+func (g *Group) describe(ctx context.Context, control *kgo.Client) (topic kafka.Topic, cluster string, err error) {
 	err = g.retry.Do(ctx, worker.DependencyKafka, "describe "+g.c.Topic, func() (err error) {
-		topic, cluster, err = kafka.Describe(ctx, g.control, g.c.Topic)
+		topic, cluster, err = kafka.Describe(ctx, control, g.c.Topic)
 		return err
 	})
 	if err == nil && topic.Compacted {

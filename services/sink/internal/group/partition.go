@@ -26,7 +26,7 @@ var _ worker.Kafka = (*partition)(nil)
 
 func (p *partition) Commit(ctx context.Context, s flush.State, id worker.Identity) flush.Input {
 	c := p.s.g.c
-	return kafka.CommitOffset(ctx, p.s.g.control, kafka.CommitRequest{
+	return kafka.CommitOffset(ctx, p.s.control, kafka.CommitRequest{
 		Group: c.Group, Topic: p.owner.Topic, TopicID: p.owner.TopicID, Partition: p.owner.Partition,
 		Offset: s.Low, LeaderEpoch: s.LeaderEpoch, Metadata: s.Metadata(),
 		MemberID: id.MemberID, Generation: id.Generation, InstanceID: c.InstanceID,
@@ -65,14 +65,14 @@ func (p *partition) Reread(ctx context.Context, offsets *flush.Offsets, begin fu
 
 // holds checks that the log still has the first and the last of them.
 func (p *partition) holds(ctx context.Context, offsets *flush.Offsets) error {
-	t, _, err := kafka.Describe(ctx, p.s.g.control, p.owner.Topic)
+	t, _, err := kafka.Describe(ctx, p.s.control, p.owner.Topic)
 	if err != nil && !errors.Is(err, kafka.ErrNoTopic) {
 		return err
 	}
 	if err != nil || t.ID != p.owner.TopicID {
 		return fmt.Errorf("%w: topic %s is another one", worker.ErrGone, p.owner.Topic)
 	}
-	spans, err := kafka.Spans(ctx, p.s.g.control, p.owner.Topic, p.owner.Partition)
+	spans, err := kafka.Spans(ctx, p.s.control, p.owner.Topic, p.owner.Partition)
 	if err != nil {
 		return err
 	}

@@ -134,7 +134,7 @@ func (s *session) startAt(ctx context.Context, offsets map[string]map[int32]kgo.
 
 func (s *session) spans(ctx context.Context, partitions ...int32) (spans map[int32]kafka.Span, err error) {
 	err = s.g.retry.Do(ctx, worker.DependencyKafka, fmt.Sprintf("list the offsets of %s", s.topic.Name), func() (err error) {
-		spans, err = kafka.Spans(ctx, s.g.control, s.topic.Name, partitions...)
+		spans, err = kafka.Spans(ctx, s.control, s.topic.Name, partitions...)
 		return err
 	})
 	return spans, err

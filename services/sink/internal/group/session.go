@@ -24,8 +24,9 @@ type session struct {
 	topic   kafka.Topic
 	cluster string
 	owners  owners
-	made    chan struct{} // closed once client is set: its callbacks may come before
-	client  *kgo.Client
+	made    chan struct{}   // closed once client is set: its callbacks may come before
+	client  *kgo.Client     // the member: joins and fetches
+	control *kgo.Client     // commits, offsets, descriptions
 	workers context.Context // ends every worker at once
 	cancel  context.CancelFunc
 
@@ -37,9 +38,9 @@ type session struct {
 	why    error // set before over is closed
 }
 
-func newSession(g *Group, topic kafka.Topic, cluster string, o owners) (*session, error) {
+func newSession(g *Group, control *kgo.Client, topic kafka.Topic, cluster string, o owners) (*session, error) {
 	s := &session{
-		g: g, topic: topic, cluster: cluster, owners: o,
+		g: g, control: control, topic: topic, cluster: cluster, owners: o,
 		owned: make(map[int32]*ownership),
 		made:  make(chan struct{}),
 		over:  make(chan struct{}),
@@ -257,7 +258,7 @@ func (s *session) look(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		t, _, err := kafka.Describe(ctx, s.g.control, s.topic.Name)
+		t, _, err := kafka.Describe(ctx, s.control, s.topic.Name)
 		switch {
 		case errors.Is(err, kafka.ErrNoTopic):
 			s.end(fmt.Errorf("topic %s was deleted: %w", s.topic.Name, err))

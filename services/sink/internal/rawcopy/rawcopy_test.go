@@ -62,7 +62,7 @@ func TestAnyEventsComeBack(t *testing.T) {
 			var values []string
 			for range rapid.IntRange(1, 8).Draw(t, "events") {
 				fields := rapid.MapOfN(rapid.String(), rapid.String(), 0, 5).Draw(t, "fields")
-				fields["pad"] = strings.Repeat("p", rapid.SampledFrom([]int{0, 1, 10, 100, 1000, 0, 1, frameBytes + 1}).Draw(t, "pad"))
+				fields["pad"] = strings.Repeat("p", rapid.SampledFrom([]int{0, 1, 10, 100, 1000, 2000, 3000, 5000, 0, 1, 2, 3, 4, 5, 6, frameBytes + 1}).Draw(t, "pad"))
 				b, err := json.MarshalIndent(fields, "", rapid.SampledFrom([]string{"", " ", "\t"}).Draw(t, "indent"))
 				require.NoError(t, err)
 				values = append(values, string(b))

@@ -1,0 +1,282 @@
+package flush
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Remains is what is left of a stopped partition, gathered while nobody owns it: what is committed, and what else speaks
+// of flushes that were decided.
+type Remains struct {
+	Known // NewestManifest and the end of the committed epoch are taken from below
+
+	Manifests []Remnant       // all of the two highest seqs, in any order
+	Named     []Named         // what the flush topic says of the partition since the oldest of them was put
+	EpochEnds map[int32]int64 // per leader epoch of the committed offset and the manifests; without those that are unknown
+	GateAlarm string          // why the catalog stopped the partition, "" = it has not
+	Started   int64           // offset of the `started` marker; -1 = there is none
+
+	Now    time.Time
+	MinAge time.Duration // of the newest manifest: no publisher that read before it is still at work
+}
+
+// Remnant is one manifest as it was found.
+type Remnant struct {
+	Key      string
+	Seq      uint64
+	Modified time.Time
+	Manifest *Manifest // nil where Err says why it cannot be read
+	Err      error
+	Visible  bool // at least one of its objects is there
+}
+
+// Named is a flush that a notification names.
+type Named struct {
+	Seq      uint64
+	Manifest string
+}
+
+// Recovery is what becomes of a stopped partition.
+type Recovery uint8
+
+// What becomes of the committed offset.
+const (
+	Refuse  Recovery = iota // nothing is changed: Why says what cannot be decided or repaired
+	Keep                    // what is committed is sound
+	Restore                 // commit Plan.State
+)
+
+var recoveryNames = [...]string{"refuse", "keep", "restore"}
+
+func (r Recovery) String() string { return recoveryNames[r] }
+
+// Plan is what Recover decides.
+type Plan struct {
+	Recovery Recovery
+	State    State // what stands afterwards; zero where nothing does
+	Why      string
+}
+
+func refuse(format string, args ...any) Plan { return Plan{Why: fmt.Sprintf(format, args...)} }
+
+// Recover finds the last decided flush of a partition and the state that belongs to it. It never guesses: whatever
+// contradicts itself or is not there is refused.
+func Recover(r Remains) Plan {
+	c := recovering{Remains: &r}
+	if r.Committed {
+		s, err := ParseMetadata(r.Offset, r.CommittedEpoch, r.Metadata)
+		switch {
+		case err == nil && s.Home != r.Home:
+			return refuse("it was flushed into another lake or from another cluster (home %s, now %s)", s.Home, r.Home)
+		case err == nil:
+			c.standing = &s
+		}
+	}
+	if what := c.unusable(); what != "" {
+		return refuse("%s", what)
+	}
+	last, what := c.last()
+	if what != "" {
+		return refuse("%s", what)
+	}
+	if last.seq == 0 {
+		return c.checked(c.beginning(), nil)
+	}
+	return c.flushed(last)
+}
+
+// recovering is one call of Recover.
+type recovering struct {
+	*Remains
+	standing *State // the committed state, nil where it is not weir's or not there
+}
+
+// unusable says which of the manifests cannot be judged, "" when all can.
+func (c recovering) unusable() string {
+	for _, m := range c.Manifests {
+		switch {
+		case m.Err != nil:
+			return fmt.Sprintf("manifest %s cannot be read: %v", m.Key, m.Err)
+		case m.Manifest.Owner() != c.Owner || m.Manifest.ClusterID != c.ClusterID || m.Manifest.Bucket != c.Bucket:
+			return fmt.Sprintf("manifest %s does not belong here: group %s, topic %s (%s), partition %d, cluster %s, bucket %s", m.Key,
+				m.Manifest.Group, m.Manifest.Topic, m.Manifest.TopicID, m.Manifest.Partition, m.Manifest.ClusterID, m.Manifest.Bucket)
+		}
+	}
+	return ""
+}
+
+// proof says that a flush was decided.
+type proof struct {
+	seq      uint64
+	manifest string
+	done     bool // it was published too
+	by       string
+}
+
+// proofs lists everything that shows a decision. An object is completed only after the decision, a notification
+// acknowledged only after every object, and a manifest put only after its predecessor's `done` (I1, I8).
+func (c recovering) proofs() []proof {
+	var all []proof
+	if c.GateSeq > 0 {
+		all = append(all, proof{c.GateSeq, c.GateManifest, true, "the catalog has accepted it"})
+	}
+	for _, n := range c.Named {
+		all = append(all, proof{n.Seq, n.Manifest, true, "the flush topic names it"})
+	}
+	if c.standing != nil && c.standing.Seq > 0 {
+		all = append(all, proof{c.standing.Seq, c.standing.Manifest, c.standing.Phase == Done, "it is committed"})
+	}
+	newest := c.newestSeq()
+	for _, m := range c.Manifests {
+		if m.Visible {
+			all = append(all, proof{m.Seq, m.Key, false, "an object of it is visible"})
+		}
+		if m.Seq == newest && newest > 1 {
+			all = append(all, proof{newest - 1, m.Manifest.Predecessor, true, "the manifest of the next flush follows it"})
+		}
+	}
+	return all
+}
+
+func (c recovering) newestSeq() (newest uint64) {
+	for _, m := range c.Manifests {
+		newest = max(newest, m.Seq)
+	}
+	return newest
+}
+
+// last is the last decided flush, seq 0 when none was, or what speaks against every answer: two manifests under one seq.
+// Only the two highest seqs matter, because a manifest of the highest shows that the one before it is done.
+func (c recovering) last() (last proof, contradiction string) {
+	newest, seen := c.newestSeq(), map[uint64]proof{}
+	for _, p := range c.proofs() {
+		if p.seq+1 < newest {
+			continue
+		}
+		if other, ok := seen[p.seq]; ok && other.manifest != p.manifest {
+			return proof{}, fmt.Sprintf("flush %d was decided twice: %s (%s) and %s (%s)", p.seq, other.manifest, other.by, p.manifest, p.by)
+		} else if !ok || !other.done {
+			seen[p.seq] = p
+		}
+		if p.seq >= last.seq {
+			last = seen[p.seq]
+		}
+	}
+	return last, ""
+}
+
+// flushed plans for the last decided flush: `done` where it is known to be published, otherwise `intent` at its own low,
+// which the next start rolls forward: that one object is there does not mean that all are.
+func (c recovering) flushed(last proof) Plan {
+	s := c.standing
+	stands := s != nil && s.Seq == last.seq // under the same manifest, or it would have been a contradiction
+	m := c.find(last.manifest)
+	if m == nil {
+		if stands && s.Phase == Done && !s.Ahead {
+			return c.checked(Plan{Recovery: Keep, State: *s, Why: c.sound()}, nil)
+		}
+		return refuse("flush %d was decided (%s), and its manifest %s is not there", last.seq, last.by, last.manifest)
+	}
+	if m.Seq != last.seq {
+		return refuse("%s is the manifest of flush %d, not of %d", m.Key, m.Seq, last.seq)
+	}
+	want := State{Low: m.NextLow, LeaderEpoch: m.LeaderEpoch, Seq: m.Seq, Phase: Done, Manifest: m.Key, Ahead: len(m.Ahead) > 0, Home: c.Home}
+	if stands && s.Phase == Intent || !last.done {
+		want.Low, want.Phase, want.Ahead = m.Low, Intent, c.aheadOf(m)
+	}
+	switch {
+	case stands && s.Low != want.Low:
+		return refuse("flush %d %s is committed at offset %d, its manifest %s says %d", s.Seq, s.Phase, s.Low, m.Key, want.Low)
+	case stands:
+		return c.checked(Plan{Recovery: Keep, State: *s, Why: c.sound()}, m)
+	}
+	return c.checked(Plan{Recovery: Restore, State: want, Why: fmt.Sprintf("flush %d is the last that was decided: %s", last.seq, last.by)}, m)
+}
+
+func (c recovering) sound() string {
+	if c.standing.Phase == Intent {
+		return fmt.Sprintf("what is committed is sound: the next start publishes flush %d", c.standing.Seq)
+	}
+	return "what is committed is sound"
+}
+
+func (c recovering) find(key string) *Manifest {
+	i := slices.IndexFunc(c.Manifests, func(m Remnant) bool { return m.Key == key })
+	if i < 0 {
+		return nil
+	}
+	return c.Manifests[i].Manifest
+}
+
+// aheadOf tells whether something is flushed at m's own low or above: if its predecessor is gone it may be.
+func (c recovering) aheadOf(m *Manifest) bool {
+	if m.Seq == 1 {
+		return false
+	}
+	before := c.find(m.Predecessor)
+	return before == nil || len(before.Ahead) > 0
+}
+
+// beginning plans for a partition of which no flush was decided: it begins where its marker says (I10).
+func (c recovering) beginning() Plan {
+	switch {
+	case c.standing != nil:
+		return Plan{Recovery: Keep, State: *c.standing, Why: c.sound()}
+	case !c.Committed && len(c.Manifests) == 0:
+		return Plan{Recovery: Keep, Why: "nothing was flushed and nothing is committed: the next start begins it"}
+	case c.Started < 0:
+		return refuse("no flush of it was decided, and its `started` marker is not there: nothing says where it began")
+	}
+	for _, m := range c.Manifests {
+		if m.Manifest.Low != c.Started {
+			return refuse("its `started` marker says offset %d, its first manifest %s begins at %d", c.Started, m.Key, m.Manifest.Low)
+		}
+	}
+	return Plan{
+		Recovery: Restore, State: State{Low: c.Started, LeaderEpoch: -1, Phase: Done, Home: c.Home},
+		Why: fmt.Sprintf("no flush of it was decided: it begins at offset %d, where its `started` marker says", c.Started),
+	}
+}
+
+// checked holds a plan against the log, the clock and the catalog. m is the manifest of the plan's state, nil where it
+// needs none.
+func (c recovering) checked(p Plan, m *Manifest) Plan {
+	if p.Recovery == Refuse || p.State.Home == "" { // there is no state to be checked
+		return p
+	}
+	low, epoch := p.State.Low, p.State.LeaderEpoch
+	if m != nil && p.State.Phase == Intent { // judged as it will be once it is published
+		low, epoch = m.NextLow, m.LeaderEpoch
+	}
+	reach := low
+	if m != nil {
+		for _, set := range m.Ahead {
+			reach = max(reach, set.Max()+1)
+		}
+	}
+	end := c.LogEnd
+	if at, ok := c.EpochEnds[epoch]; ok {
+		end = min(end, at)
+	}
+	switch {
+	case reach > max(end, 0):
+		return refuse("records below %d are flushed, the log of their leader epoch ends at %d", reach, end)
+	case low < c.LogStart:
+		return refuse("records %d to %d were deleted by retention before they were flushed", low, c.LogStart-1)
+	case p.Recovery == Restore && c.GateAlarm != "":
+		return refuse("the catalog has stopped it: %s", c.GateAlarm)
+	}
+	return c.old(p)
+}
+
+// old refuses to restore beside a publisher that may still be at work.
+func (c recovering) old(p Plan) Plan {
+	for _, m := range c.Manifests {
+		if age := c.Now.Sub(m.Modified); p.Recovery == Restore && age < c.MinAge {
+			return refuse("manifest %s is only %s old: whoever wrote it may still publish; wait until %s", m.Key,
+				age.Round(time.Second), m.Modified.Add(c.MinAge).UTC().Format(time.RFC3339))
+		}
+	}
+	return p
+}
