@@ -67,10 +67,12 @@ func TestUnansweredCommits(t *testing.T) {
 	for _, phase := range []string{"intent", "done"} {
 		t.Run(phase+"/applied", func(t *testing.T) {
 			w := newWorld(t, 2)
-			w.kafka.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Topic: w.cfg.Topic, Err: kerr.RequestTimedOut, Count: 1,
+			w.kafka.Fault(kfake.Fault{
+				Keys: []kmsg.Key{kmsg.OffsetCommit}, Topic: w.cfg.Topic, Err: kerr.RequestTimedOut, Count: 1,
 				When: func(r kmsg.Request) bool {
 					return strings.HasPrefix(*r.(*kmsg.OffsetCommitRequest).Topics[0].Partitions[0].Metadata, "weir1 1 "+phase)
-				}})
+				},
+			})
 			w.testRejoin()
 		})
 		t.Run(phase+"/lost", func(t *testing.T) {

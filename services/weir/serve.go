@@ -67,7 +67,8 @@ func (c *gatewayCommand) run(ctx context.Context, std stdio) error {
 
 // sinkCommands: the service is what runs when no other word follows.
 type sinkCommands struct {
-	Run sinkCommand `cmd:"" default:"withargs" help:"The service; run may be left out."`
+	Run     sinkCommand    `cmd:"" default:"withargs" help:"The service; run may be left out."`
+	Recover recoverCommand `cmd:"" help:"Give stopped partitions their committed offset back, from what S3, the catalog and the flush topic know."`
 }
 
 type sinkCommand struct {

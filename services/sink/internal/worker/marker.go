@@ -1,0 +1,4 @@
+package worker
+
+// StartedOffset reads a partition's `started` marker.
+func StartedOffset(body []byte) (int64, error) { return decodeStarted(body) }
