@@ -16,7 +16,7 @@ import (
 )
 
 // The whole pipeline on embedded parts, asked through `weir query`.
-func TestAskDuckDB(t *testing.T) {
+func TestAskEmbedded(t *testing.T) {
 	w, _ := fleet.Embedded(t)
 	w.Sources = Sources
 	f := fleet.Launch(t, w)

@@ -1,7 +1,6 @@
 package glue_test
 
 import (
-	"os"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -29,13 +28,4 @@ func TestEmbeddedConforms(t *testing.T) {
 			gluetest.Run(t, config("http://"+start(t, dir).Addr()), nil)
 		})
 	}
-}
-
-// TestMotoConforms is the second opinion: a Glue that others wrote.
-func TestMotoConforms(t *testing.T) {
-	endpoint := os.Getenv("WEIR_E2E_GLUE_ENDPOINT")
-	if endpoint == "" {
-		t.Skip("WEIR_E2E_GLUE_ENDPOINT names no catalog")
-	}
-	gluetest.Run(t, config(endpoint), gluetest.Moto)
 }

@@ -59,21 +59,3 @@ func TestALakeWithoutPrefix(t *testing.T) {
 		require.Equal(t, "a/b", o.Key)
 	}
 }
-
-// TestRealStoreConforms runs the suite on a store that stands already, found as
-// the SDK finds it except for the address.
-func TestRealStoreConforms(t *testing.T) {
-	endpoint, bucket := os.Getenv("WEIR_E2E_S3_ENDPOINT"), os.Getenv("WEIR_E2E_S3_BUCKET")
-	if endpoint == "" {
-		t.Skip("WEIR_E2E_S3_ENDPOINT names no store")
-	}
-	if bucket == "" {
-		bucket = "weir-conformance"
-	}
-	loc, err := lake.ParseLocation("s3://" + bucket + "/conformance")
-	require.NoError(t, err)
-	s, err := s3.Open(t.Context(), s3.Config{Lake: loc, Endpoint: endpoint}, nil)
-	require.NoError(t, err)
-	require.NoError(t, s.CreateBucket(t.Context()))
-	s3test.Run(t, s)
-}

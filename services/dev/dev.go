@@ -152,7 +152,7 @@ func (d *process) demo(ctx context.Context) error {
 		return err
 	case err := <-d.failed:
 		cancel()
-		_ = <-played // it ended because of err
+		<-played // it ended because of err
 		return err
 	}
 }

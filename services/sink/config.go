@@ -1,7 +1,6 @@
 package sink
 
 import (
-	"fmt"
 	"regexp"
 	"time"
 
@@ -91,8 +90,4 @@ func (c Config) memory() settings.Bytes { return c.Memory.Of(settings.MemoryLimi
 
 func (c Config) layout() kafka.Layout {
 	return kafka.Layout{Partitions: c.TopicPartitions, Replication: c.TopicReplication, Retention: c.TopicRetention}
-}
-
-func (c Config) String() string {
-	return fmt.Sprintf("group %s reads %s into %s", c.Group, c.Topic, c.Lake)
 }

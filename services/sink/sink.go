@@ -88,7 +88,8 @@ func Run(ctx context.Context, cfg Config, tel *telemetry.Telemetry) error {
 	}
 	defer g.Close()
 	m.watch(g)
-	go func() { <-ctx.Done(); tel.Health.SetState(telemetry.Draining) }()
+	stop := context.AfterFunc(ctx, func() { tel.Health.SetState(telemetry.Draining) })
+	defer stop()
 	return g.Run(ctx)
 }
 

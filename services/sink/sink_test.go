@@ -23,8 +23,40 @@ func TestEventsBecomeRowsOnce(t *testing.T) {
 	w.awaitFlushed()
 	w.produceEvents(0, []string{"a", "b"}, 50)
 	w.awaitFlushed()
+	w.requireMetrics(p)
 	require.NoError(t, p.end())
 	w.requireOnce()
+	require.Equal(t, "draining", p.tel.Health.Report().State)
+	_, owned := p.metric("weir_sink_lag_records")
+	require.False(t, owned, "partitions that are given up leave no gauge behind")
+}
+
+// requireMetrics: what dashboards are made of is there and counts what happened.
+func (w *world) requireMetrics(p *sinkProcess) {
+	for _, c := range []struct {
+		words []string
+		want  float64
+	}{
+		{[]string{"weir_sink_partitions_owned{"}, 2},
+		{[]string{"weir_sink_partitions_stopped{"}, 0},
+		{[]string{"weir_sink_files_open{"}, 0},
+		{[]string{"weir_sink_lag_records{", `id="0"`, `stage="fetch"`}, 0},
+		{[]string{"weir_sink_lag_records{", `id="1"`, `stage="commit"`}, 0},
+		{[]string{"weir_sink_lag_duration_seconds{", `id="1"`}, 0},
+		{[]string{"weir_sink_buffer_usage_bytes{", `kind="builder"`}, 0},
+		{[]string{"weir_sink_buffer_limit_bytes"}, float64(256 << 20)},
+		{[]string{"weir_sink_commits_total{", `outcome="ok"`}, 8}, // two starts, three flushes
+		{[]string{"weir_sink_flushes_total{", `trigger="age"`, `outcome="published"`}, 3},
+		{[]string{"weir_sink_flush_duration_seconds_count{", `phase="total"`}, 3},
+		{[]string{"weir_sink_flush_duration_seconds_count{", `phase="publish"`}, 3},
+		{[]string{"weir_sink_file_size_bytes_count{", `weir_table="eventlogs"`}, 6},
+		{[]string{"weir_sink_files_total{", `outcome="committed"`}, 12},
+		{[]string{"weir_sink_rebalances_total{", `kind="assigned"`}, 1},
+	} {
+		v, ok := p.metric(c.words...)
+		require.True(w.t, ok, "%v", c.words)
+		require.InDelta(w.t, c.want, v, 0, "%v", c.words)
+	}
 }
 
 // What is young when the sink is stopped is dropped, and read again by the next.

@@ -68,7 +68,7 @@ func (m *memory) balance() {
 	for i, pause := range cut.Throttle(all, m.limit) {
 		if h := m.holders[i]; pause != h.Paused {
 			h.Paused = pause
-			h.o.set(memory_, pause)
+			h.o.set(budget, pause)
 		}
 	}
 }

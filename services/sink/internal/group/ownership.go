@@ -17,7 +17,7 @@ type reason uint8
 
 const (
 	full    reason = 1 << iota // the worker has enough
-	memory_                    // the process has too much
+	budget                     // the process has too much
 	halted                     // the partition is stopped
 )
 
@@ -185,7 +185,7 @@ func (o *ownership) set(r reason, on bool) {
 func (o *ownership) giveUp() {
 	o.pin.End()
 	o.s.g.memory.forget(o) // before the lock: the budget pauses and resumes under its own
-	o.set(full|memory_|halted, false)
+	o.set(full|budget|halted, false)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.gone = true

@@ -40,7 +40,7 @@ func (w *Worker) rewrite(ctx context.Context, f *flush.File) flush.Input {
 
 // rewriteOnce tells to try again where the new upload got lost too and left nothing.
 func (w *Worker) rewriteOnce(ctx context.Context, table *Table, f *flush.File) (in flush.Input, again bool) {
-	again_, err := w.reread(ctx, table, f)
+	copied, err := w.reread(ctx, table, f)
 	switch {
 	case errors.Is(err, ErrGone):
 		return flush.Input{Kind: flush.RowsGone, Err: err}, false
@@ -49,7 +49,7 @@ func (w *Worker) rewriteOnce(ctx context.Context, table *Table, f *flush.File) (
 	case err != nil:
 		return over(err), false
 	}
-	sealed, _, err := again_.seal()
+	sealed, _, err := copied.seal()
 	if err != nil {
 		return over(err), false
 	}
