@@ -168,7 +168,7 @@ func (m *Machine) ready() Effect {
 		reach = max(reach, set.Max()+1)
 	}
 	end := k.LogEnd
-	if k.HasEpochEnd {
+	if k.HasEpochEnd && m.state.LeaderEpoch == k.CommittedEpoch { // a flush rolled forward since may reach into a later epoch
 		end = min(end, k.EpochEnd)
 	}
 	switch {

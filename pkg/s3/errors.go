@@ -51,8 +51,8 @@ func domainError(err error, onPrecondition error) error {
 		return ErrConflict
 	}
 	switch status(err) {
-	case http.StatusNotFound:
-		return ErrNotFound
+	// A 404 without a code is nobody's word: a proxy says it while the store is away. (HEAD, which has no body for a
+	// code, gets NotFound from the SDK.)
 	case http.StatusPreconditionFailed:
 		return onPrecondition
 	case http.StatusConflict:

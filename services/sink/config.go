@@ -63,7 +63,7 @@ func (c Config) Validate() []error {
 	f.Check(c.FileAge >= 100*time.Millisecond && c.FileAge <= 24*time.Hour, "file-age", "%s is not between 100ms and 24h", c.FileAge)
 	f.Check(c.memory() >= minMemory, "memory", "%s is %s here: at least %s is needed", c.Memory, c.memory(), minMemory)
 	f.Check(c.RawCodec == "zstd" || c.RawCodec == "gzip", "raw-codec", "%q does not exist: want zstd or gzip", c.RawCodec)
-	f.Check(c.SessionTimeout >= time.Second && c.SessionTimeout <= 30*time.Minute, "session-timeout", "%s is not between 1s and 30m", c.SessionTimeout)
+	f.Check(c.SessionTimeout >= time.Second && c.SessionTimeout <= 14*time.Minute, "session-timeout", "%s is not between 1s and 14m", c.SessionTimeout)
 	f.Check(c.TopicPartitions >= 1 && c.TopicPartitions <= 10_000, "topic-partitions", "%d is not between 1 and 10000", c.TopicPartitions)
 	f.Check(c.TopicReplication >= 1 && c.TopicReplication <= 15, "topic-replication", "%d is not between 1 and 15", c.TopicReplication)
 	f.Check(c.TopicRetention == kafka.Forever || time.Duration(c.TopicRetention) >= 10*c.FileAge, "topic-retention",

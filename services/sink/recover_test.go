@@ -116,7 +116,7 @@ func TestRecoverHalfPublished(t *testing.T) {
 	w.loseOffsets()
 
 	_, err = w.recover()
-	require.ErrorIs(t, err, kafka.ErrNoTopic, "a flush topic that is not there is not one that is empty")
+	require.ErrorIs(t, err, kafka.ErrNoTopic)
 	require.NoError(t, kafka.EnsureTopics(t.Context(), w.client, []kafka.TopicSpec{w.cfg.layout().Flushes(w.cfg.FlushTopic)}))
 	all, err := w.recover()
 	require.NoError(t, err)

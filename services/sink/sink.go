@@ -35,6 +35,7 @@ import (
 // Bounds that are no settings.
 const (
 	uploaders          = 8        // parts on their way at once
+	maxOpenFiles       = 2_000    // of one partition: their notification fits into 1 MiB, Kafka's default for a topic
 	maxDeadLetters     = 10_000   // of one partition before they are cut
 	maxDeadLetterBytes = 16 << 20 // of one partition before they are cut
 )
@@ -77,7 +78,7 @@ func Run(ctx context.Context, cfg Config, tel *telemetry.Telemetry) error {
 		Options: options, Store: store,
 		Tables: []*worker.Table{eventLogs(), eventLogsRaw(cfg.RawCodec)}, Readable: readable(cfg.RawCodec),
 		Limits: cut.Limits{
-			FileSize: int64(cfg.FileSize), FileAge: cfg.FileAge,
+			FileSize: int64(cfg.FileSize), FileAge: cfg.FileAge, OpenFiles: maxOpenFiles,
 			DeadLetters: maxDeadLetters, DeadLetterBytes: maxDeadLetterBytes,
 		},
 		Uploaders: worker.NewUploaders(uploaders),

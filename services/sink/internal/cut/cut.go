@@ -18,6 +18,7 @@ type Trigger string
 // The triggers.
 const (
 	Size   Trigger = "size"
+	Files  Trigger = "files"
 	Age    Trigger = "age"
 	Memory Trigger = "memory"
 	Revoke Trigger = "revoke"
@@ -28,6 +29,7 @@ const (
 type Limits struct {
 	FileSize        int64         // bytes of the finished object
 	FileAge         time.Duration // since the file's first record was read
+	OpenFiles       int           // of one Kafka partition: what one manifest and one notification hold
 	DeadLetters     int           // records
 	DeadLetterBytes int64
 }
@@ -50,6 +52,9 @@ type DeadLetters struct {
 func Due(now time.Time, files []File, dead DeadLetters, l Limits) (Trigger, bool) {
 	if dead.Count > 0 && (dead.Count >= l.DeadLetters || dead.Bytes >= l.DeadLetterBytes) {
 		return Size, true
+	}
+	if len(files) >= l.OpenFiles {
+		return Files, true
 	}
 	for _, f := range files {
 		if f.Size >= l.FileSize {

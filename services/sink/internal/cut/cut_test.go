@@ -10,7 +10,7 @@ import (
 
 var (
 	start  = time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
-	limits = Limits{FileSize: 1000, FileAge: time.Minute, DeadLetters: 10, DeadLetterBytes: 500}
+	limits = Limits{FileSize: 1000, FileAge: time.Minute, OpenFiles: 5, DeadLetters: 10, DeadLetterBytes: 500}
 )
 
 func at(seconds int) time.Time { return start.Add(time.Duration(seconds) * time.Second) }
@@ -30,6 +30,7 @@ func TestDue(t *testing.T) {
 		{name: "the oldest counts", now: 60, files: []File{{Opened: at(50)}, {Opened: start}, {Opened: at(20)}}, want: Age},
 		{name: "size is told before age", now: 600, files: []File{{Size: 5000, Opened: start}}, want: Size},
 		{name: "memory held is not size", now: 1, files: []File{{Held: 1 << 40, Opened: start}}},
+		{name: "many files", now: 1, files: make([]File, 5), want: Files},
 		{name: "a young dead letter waits", now: 59, dead: DeadLetters{Count: 1, Bytes: 1, Opened: start}},
 		{name: "a dead letter alone ages", now: 60, dead: DeadLetters{Count: 1, Bytes: 1, Opened: start}, want: Age},
 		{name: "many dead letters", now: 1, dead: DeadLetters{Count: 10, Opened: start}, want: Size},

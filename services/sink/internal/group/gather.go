@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 
 	"weir/pkg/flush"
 	"weir/pkg/flush/codec"
@@ -21,7 +20,7 @@ type batch struct {
 	s          *session
 	partitions []int32
 
-	mu    sync.Mutex
+	turn  chan struct{} // held by who gathers; the others wait for it, or for the end of their ownership
 	known *facts
 }
 
@@ -74,8 +73,12 @@ func (b *batch) gather(ctx context.Context, owner lake.Owner) (flush.Known, erro
 }
 
 func (b *batch) facts(ctx context.Context) (*facts, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	select {
+	case b.turn <- struct{}{}:
+		defer func() { <-b.turn }()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 	if b.known != nil {
 		return b.known, nil
 	}

@@ -16,9 +16,9 @@ import (
 type reason uint8
 
 const (
-	full    reason = 1 << iota // the worker has enough
-	budget                     // the process has too much
-	halted                     // the partition is stopped
+	full   reason = 1 << iota // the worker has enough
+	budget                    // the process has too much
+	halted                    // the partition is stopped
 )
 
 // ownership is one partition for as long as this member has it.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -31,7 +30,7 @@ type producer struct {
 	letters    string
 	lettersMax int
 
-	one sync.Mutex // dead letters: one batch at a time, so that none outgrows its topic
+	one chan struct{} // held while dead letters go out: one batch at a time, so that none outgrows its topic
 }
 
 func newProducer(c Config) (*producer, error) {
@@ -39,6 +38,9 @@ func newProducer(c Config) (*producer, error) {
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.ProducerLinger(0),
 		kgo.RecordDeliveryTimeout(deliveryTimeout),
+		// Without it a record whose fate is unknown holds its caller for as long as the leader is away, revoke and
+		// drain included; that it may be written twice is harmless.
+		kgo.AllowIdempotentProduceCancellation(),
 		kgo.RecordPartitioner(kgo.BasicConsistentPartitioner(func(topic string) func(*kgo.Record, int) int {
 			return func(r *kgo.Record, n int) int { return partitionOf(c, topic, r) % n }
 		})),
@@ -54,7 +56,7 @@ func newProducer(c Config) (*producer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a Kafka producer: %w", err)
 	}
-	return &producer{client: client, flushTopic: c.FlushTopic, letters: c.DeadLetterTopic, lettersMax: c.DeadLetterMax}, nil
+	return &producer{client: client, flushTopic: c.FlushTopic, letters: c.DeadLetterTopic, lettersMax: c.DeadLetterMax, one: make(chan struct{}, 1)}, nil
 }
 
 func (p *producer) close() { p.client.Close() }
@@ -86,8 +88,12 @@ func (p *producer) notify(ctx context.Context, n flush.Notification) error {
 // deadLetters produces them in batches that the topic takes. One that alone is larger
 // goes alone: it came in compressed, and is compressed again.
 func (p *producer) deadLetters(ctx context.Context, letters []event.Record) error {
-	p.one.Lock()
-	defer p.one.Unlock()
+	select {
+	case p.one <- struct{}{}:
+		defer func() { <-p.one }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 	for len(letters) > 0 {
 		n, bytes := 0, 0
 		for n < len(letters) {

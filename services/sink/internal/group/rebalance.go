@@ -37,7 +37,7 @@ func (s *session) assigned(_ context.Context, _ *kgo.Client, added map[string][]
 		return
 	}
 	partitions := added[s.topic.Name]
-	b := &batch{s: s, partitions: partitions}
+	b := &batch{s: s, partitions: partitions, turn: make(chan struct{}, 1)}
 	for _, p := range partitions {
 		s.owned[p] = s.take(p, id, b)
 	}

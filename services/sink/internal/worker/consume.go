@@ -62,7 +62,7 @@ func (w *Worker) add(r *kgo.Record, now time.Time, ahead bool) error {
 		return nil
 	}
 	w.position = r.Offset + 1
-	w.epoch = r.LeaderEpoch
+	w.epoch = max(w.epoch, r.LeaderEpoch)
 	if ahead && w.machine.Settled(r.Offset) {
 		w.status.skipped++
 		return nil

@@ -40,6 +40,7 @@ type world struct {
 
 	log        []*kgo.Record
 	logStart   int64
+	unread     int64 // an offset that reading again passes over; 0 = none
 	generation int32
 	committed  *flush.State
 	letters    []event.Record
@@ -220,6 +221,9 @@ func (w *world) Reread(ctx context.Context, offsets *flush.Offsets, begin func()
 		return err
 	}
 	for o := range offsets.All() {
+		if w.unread != 0 && o == w.unread {
+			continue
+		}
 		r := w.log[o]
 		if err := each(&event.Record{Topic: w.owner.Topic, TopicID: w.owner.TopicID, Offset: o, Key: r.Key, Value: r.Value, Timestamp: r.Timestamp}); err != nil {
 			return err
@@ -278,12 +282,21 @@ func (l *lines) Close() error {
 	return err
 }
 
+// whole writes every record's bytes at once.
+type whole struct{ lines }
+
+func (e *whole) Append(r *event.Record, _ *event.View) error {
+	e.rows++
+	_, err := e.out.Write(r.Value)
+	return err
+}
+
 func tables() []*Table {
 	open := func(out io.Writer) (Encoder, error) { return &lines{out: out}, nil }
 	return []*Table{{Table: lake.EventLogs(), New: open}, {Table: lake.EventLogsRaw("zstd"), New: open}}
 }
 
-var testLimits = cut.Limits{FileSize: 1 << 20, FileAge: time.Minute, DeadLetters: 100, DeadLetterBytes: 1 << 20}
+var testLimits = cut.Limits{FileSize: 1 << 20, FileAge: time.Minute, OpenFiles: 1000, DeadLetters: 100, DeadLetterBytes: 1 << 20}
 
 // own starts an ownership in a new generation. Errors of the world are retried as in
 // the service.

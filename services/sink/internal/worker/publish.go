@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -68,7 +69,7 @@ func (w *Worker) completeAll(ctx context.Context, m *flush.Manifest, from int) *
 // keys are never used twice. That the upload is unknown proves nothing yet.
 func (w *Worker) completeOne(ctx context.Context, state flush.State, r *reading, f *flush.File) flush.Input {
 	err := w.publishing(ctx, state, r, func(ctx context.Context) error {
-		return w.c.Store.CompleteUpload(ctx, f.Key, f.UploadID, f.Parts)
+		return w.completeWhole(ctx, f)
 	})
 	switch {
 	case err == nil, errors.Is(err, s3.ErrExists):
@@ -77,6 +78,19 @@ func (w *Worker) completeOne(ctx context.Context, state flush.State, r *reading,
 		return flush.Input{Kind: flush.NoSuchUpload, Err: err}
 	}
 	return over(err)
+}
+
+// completeWhole completes an upload of which every byte is there. One that lost a part, because the store forgot it
+// while it was filled, counts as lost: a store might complete what is left.
+func (w *Worker) completeWhole(ctx context.Context, f *flush.File) error {
+	var there int64
+	for _, p := range f.Parts {
+		there += p.Bytes
+	}
+	if there != f.Bytes {
+		return fmt.Errorf("complete %s: %d of %d bytes are uploaded: %w", f.Key, there, f.Bytes, s3.ErrNoSuchUpload)
+	}
+	return w.c.Store.CompleteUpload(ctx, f.Key, f.UploadID, f.Parts)
 }
 
 // reading is when the committed state was last read.

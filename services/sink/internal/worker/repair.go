@@ -42,6 +42,8 @@ func (w *Worker) rewrite(ctx context.Context, f *flush.File) flush.Input {
 func (w *Worker) rewriteOnce(ctx context.Context, table *Table, f *flush.File) (in flush.Input, again bool) {
 	copied, err := w.reread(ctx, table, f)
 	switch {
+	case ctx.Err() != nil:
+		return over(context.Cause(ctx)), false // an append that was cut short says nothing of the rows
 	case errors.Is(err, ErrGone):
 		return flush.Input{Kind: flush.RowsGone, Err: err}, false
 	case errors.Is(err, errEncode):
@@ -54,7 +56,7 @@ func (w *Worker) rewriteOnce(ctx context.Context, table *Table, f *flush.File) (
 		return over(err), false
 	}
 	err = w.publishing(ctx, w.machine.State(), &reading{at: w.confirmed}, func(ctx context.Context) error {
-		return w.c.Store.CompleteUpload(ctx, sealed.Key, sealed.UploadID, sealed.Parts)
+		return w.completeWhole(ctx, &sealed)
 	})
 	switch {
 	case err == nil:

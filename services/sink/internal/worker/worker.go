@@ -215,6 +215,7 @@ func (w *Worker) run(ctx, gather context.Context) Outcome {
 		return Outcome{Op: eff.Op, Err: eff.Err}
 	}
 	w.position, w.began = m.Low(), m.Low()
+	w.epoch = m.State().LeaderEpoch // what is flushed ahead may be of a later epoch than the records read again
 	w.newFlushID()
 	w.c.Observe(Started{Partition: w.c.Owner.Partition, State: m.State(), RolledOver: pending && m.Seq() > 0})
 	w.report()

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"maps"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -267,6 +269,65 @@ func TestUnansweredCommit(t *testing.T) {
 	}
 }
 
+// Spent between the cut and its decision: it is not decided.
+func TestSpentBeforeTheDecision(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.produce("a")
+		worker, pin := w.own(t.Context())
+		w.mu.Lock()
+		w.step = func(_ int, what string, after bool) error {
+			if what == "put manifest" && after {
+				pin.Spend()
+			}
+			return nil
+		}
+		w.mu.Unlock()
+		require.True(t, w.feed(worker))
+		<-worker.Done()
+		require.Equal(t, flush.End, worker.Outcome().Op)
+		require.Equal(t, uint64(0), w.committed.Seq)
+		w.step = nil
+		w.flushAll(t.Context())
+		w.requireOnce()
+	})
+}
+
+// An ownership ends soon although the store does not answer.
+func TestFinishWithoutAStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		text := strings.Repeat("x", PartSize/4)
+		for range 8 {
+			w.produce("a")
+			w.log[len(w.log)-1].Value = []byte(`{"type":"track","userId":"` + text + `"}`)
+		}
+		worker, _ := w.own(t.Context(), func(c *Config) {
+			c.Limits.FileSize, c.FeedLimit = 1<<40, 1<<40
+			for _, t := range c.Tables {
+				t.New = func(out io.Writer) (Encoder, error) { return &whole{lines{out: out}}, nil }
+			}
+		})
+		<-worker.Ready()
+		w.mu.Lock()
+		w.step = func(_ int, what string, _ bool) error {
+			if what == "part" {
+				return errors.New("no store")
+			}
+			return nil
+		}
+		w.mu.Unlock()
+		require.True(t, w.feed(worker))
+		time.Sleep(time.Second)
+		require.Equal(t, 2, w.created, "parts are on their way")
+		began := time.Now()
+		worker.Finish(cut.Drain)
+		<-worker.Done()
+		require.Less(t, time.Since(began), 2*abortTimeout)
+		require.Equal(t, flush.End, worker.Outcome().Op)
+	})
+}
+
 func TestFinish(t *testing.T) {
 	for _, c := range []struct {
 		name    string
@@ -390,6 +451,20 @@ func TestRepair(t *testing.T) {
 			w.flushAll(t.Context())
 			require.Len(t, factsOf[Repaired](w), 4)
 			w.requireOnce()
+		})
+	})
+	t.Run("other rows", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			w.produce("a", "a", "a")
+			w.unread = 1
+			lose(w)
+			worker, _ := w.own(t.Context())
+			require.True(t, w.feed(worker))
+			<-worker.Done()
+			require.Equal(t, flush.Stop, worker.Outcome().Op)
+			require.Equal(t, flush.RowsDiffer, factsOf[Repaired](w)[0].Kind)
+			require.NotContains(t, strings.Join(slices.Collect(maps.Keys(w.objects)), " "), ".parquet", "nothing was put")
 		})
 	})
 	t.Run("gone", func(t *testing.T) {
