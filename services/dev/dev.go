@@ -152,7 +152,9 @@ func (d *process) demo(ctx context.Context) error {
 		return err
 	case err := <-d.failed:
 		cancel()
-		<-played // it ended because of err
+		if ended := <-played; !errors.Is(ended, context.Canceled) {
+			err = errors.Join(err, ended)
+		}
 		return err
 	}
 }
