@@ -110,8 +110,8 @@ func Run(ctx context.Context, cfg Config, tel *telemetry.Telemetry) error {
 	}
 	defer client.Close()
 
-	tel.Health.SetState(telemetry.Ready) // nobody sends requests here: what is down is in the body
-	err = follower(ctx, cfg, store, tablesOf, client, m)
+	ready := func() { tel.Health.SetState(telemetry.Ready) } // from then on what is down is in the body only
+	err = follower(ctx, cfg, store, tablesOf, client, m, ready)
 	if ctx.Err() != nil {
 		tel.Health.SetState(telemetry.Draining)
 		return nil
@@ -119,13 +119,14 @@ func Run(ctx context.Context, cfg Config, tel *telemetry.Telemetry) error {
 	return err
 }
 
-func follower(ctx context.Context, cfg Config, store *s3.Store, g *glue.Catalog, client *kgo.Client, m *metrics) error {
+func follower(ctx context.Context, cfg Config, store *s3.Store, g *glue.Catalog, client *kgo.Client, m *metrics, ready func()) error {
 	if err := store.Probe(ctx); err != nil { // waits for a store that is down, refuses one that is unfit
 		return err
 	}
 	if err := ensureTopic(ctx, cfg, client, m); err != nil {
 		return err
 	}
+	ready()
 	s := follow.Settings{Database: cfg.Database, Lake: change.NewLake(store.Location(), tables()...), Window: window}
 	topic := follow.NewFlushTopic(client, cfg.FlushTopic, cfg.Group())
 	return follow.New(s, topic, store, g, g, m.fact).Run(ctx)

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -120,6 +121,32 @@ func TestKafkaIsNotThereAtTheStart(t *testing.T) {
 		require.Equal(t, 200, a.status)
 		time.Sleep(2 * healthInterval)
 		require.True(t, b.tel.Health.Report().Ready)
+	})
+}
+
+// A topic that was deleted and created again is another topic: after a few refusals it takes events.
+func TestTopicIsMadeAnew(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, b *bubble) {
+		b.broker()
+		a, _ := b.post("before")
+		require.Equal(t, 200, a.status)
+		cl, err := kgo.NewClient(kgo.SeedBrokers("127.0.0.1:9092"), kgo.Dialer(b.net.DialContext))
+		require.NoError(t, err)
+		defer cl.Close()
+		admin := kadm.NewClient(cl)
+		_, err = admin.DeleteTopic(t.Context(), b.cfg.Topic)
+		require.NoError(t, err)
+		a, _ = b.post("between")
+		require.Equal(t, 503, a.status, a.body)
+		_, err = admin.CreateTopic(t.Context(), 4, 1, nil, b.cfg.Topic)
+		require.NoError(t, err)
+		for range 10 {
+			if a, _ = b.post("after"); a.status == 200 {
+				return
+			}
+			time.Sleep(healthInterval)
+		}
+		require.Equal(t, 200, a.status, a.body)
 	})
 }
 

@@ -172,16 +172,26 @@ func (p *Producer) note(err error) {
 const recent = 5 * time.Second
 
 // Check says whether Kafka accepts records: by the newest request's outcome if there
-// was one of late, else by asking a broker.
+// was one of late, else by asking a broker. It is asked every second or so.
 func (p *Producer) Check(ctx context.Context) error {
 	good, bad := time.Unix(0, p.lastGood.Load()), time.Unix(0, p.lastBad.Load())
 	switch {
 	case time.Since(good) < recent && good.After(bad):
 		return nil
 	case time.Since(bad) < recent:
-		return *p.why.Load()
+		err := *p.why.Load()
+		p.forget(err)
+		return err
 	}
 	return p.client.Ping(ctx)
+}
+
+// forget makes the client look the topic up anew where it was deleted, and perhaps created again: until it is told, it
+// keeps to the topic id that it knew.
+func (p *Producer) forget(err error) {
+	if errors.Is(err, kerr.UnknownTopicID) || errors.Is(err, kerr.UnknownTopicOrPartition) {
+		p.client.PurgeTopicsFromProducing(p.opts.Topic)
+	}
 }
 
 // Buffered says how many bytes of records the client holds.

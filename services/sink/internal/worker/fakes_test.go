@@ -40,7 +40,7 @@ type world struct {
 
 	log        []*kgo.Record
 	logStart   int64
-	unread     int64 // an offset that reading again passes over; 0 = none
+	unread     int64 // an offset that reading again passes over; -1 = none
 	generation int32
 	committed  *flush.State
 	letters    []event.Record
@@ -56,7 +56,7 @@ type fakeUpload struct {
 func newWorld(t *testing.T) *world {
 	return &world{
 		t: t, owner: lake.Owner{Group: "g", Topic: "events", TopicID: lake.TopicID{1}, Partition: 0},
-		objects: map[string][]byte{}, uploads: map[string]*fakeUpload{},
+		objects: map[string][]byte{}, uploads: map[string]*fakeUpload{}, unread: -1,
 	}
 }
 

@@ -30,10 +30,14 @@ func (w *Worker) rewrite(ctx context.Context, f *flush.File) flush.Input {
 	if table == nil {
 		return flush.Input{Kind: flush.RowsGone, Err: fmt.Errorf("rewrite %s: %w", f.Key, errNoTable)}
 	}
-	for {
+	for n := 0; ; n++ {
 		in, again := w.rewriteOnce(ctx, table, f)
 		if !again {
 			return in
+		}
+		w.c.Observe(Retried{Dependency: DependencyS3, What: "write " + f.Key + " again", Attempt: n + 1, Err: s3.ErrNoSuchUpload})
+		if err := pause(ctx, n); err != nil {
+			return over(err)
 		}
 	}
 }

@@ -27,18 +27,19 @@ func TestAgeIsExact(t *testing.T) {
 		defer end()
 		w := newWorld(t)
 		w.produce("a", "b", "-")
-		worker, _ := w.own(ctx)
+		age := time.Minute + 123*time.Millisecond
+		worker, _ := w.own(ctx, func(c *Config) { c.Limits.FileAge = age })
 		require.True(t, w.feed(worker))
 		began := time.Now()
 		w.mu.Lock()
 		w.step = func(_ int, what string, after bool) error {
 			if what == "commit intent" && after {
-				require.Equal(t, time.Minute, time.Since(began))
+				require.Equal(t, age, time.Since(began))
 			}
 			return nil
 		}
 		w.mu.Unlock()
-		time.Sleep(time.Minute + time.Second)
+		time.Sleep(age + time.Second)
 		w.requireOnce()
 		f := factsOf[Flushed](w)
 		require.Len(t, f, 1)
@@ -493,23 +494,24 @@ func TestUploadLostBeforeTheCut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.produce("a")
+		parts := 0 // the two of the flush, and the first that is written again
 		w.step = func(_ int, what string, after bool) error {
+			w.mu.Lock()
+			defer w.mu.Unlock()
 			if what == "part" && !after {
-				w.mu.Lock()
-				defer w.mu.Unlock()
-				clear(w.uploads)
+				if parts++; parts <= 3 {
+					clear(w.uploads)
+				}
 			}
 			return nil
 		}
 		worker, _ := w.own(t.Context())
 		require.True(t, w.feed(worker))
-		time.Sleep(time.Minute)
-		w.mu.Lock()
-		w.step = nil
-		w.mu.Unlock()
-		time.Sleep(time.Minute)
+		time.Sleep(2 * time.Minute)
 		worker.Finish(cut.Drain)
 		<-worker.Done()
+		require.Len(t, factsOf[Repaired](w), 2)
+		require.Equal(t, 5, parts)
 		w.requireOnce()
 	})
 }
