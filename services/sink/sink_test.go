@@ -84,7 +84,7 @@ func TestRestarts(t *testing.T) {
 // A drain flushes what is worth it and is quick about it.
 func TestDrainFlushes(t *testing.T) {
 	w := newWorld(t, 1)
-	p := w.start(func(c *Config) { c.FileAge = time.Hour })
+	p := w.start(func(c *Config) { c.FileAge, c.FileSize = time.Hour, 4*settings.MiB })
 	big := &kgo.Record{Key: []byte("a"), Value: append(append([]byte(`{"type":"track","userId":"u","properties":{"x":"`), random(300<<10)...), `"}}`...)}
 	for range 8 { // over a quarter of file-size, below the whole
 		w.produce(0, &kgo.Record{Key: big.Key, Value: slices.Clone(big.Value)})
@@ -217,6 +217,7 @@ func TestTwoMembersShareTheTopic(t *testing.T) {
 // A static member comes back under its name and moves nothing.
 func TestStaticMember(t *testing.T) {
 	w := newWorld(t, 2)
+	w.cfg.SessionTimeout = time.Minute // a slow machine must not make it a new member
 	static := func(c *Config) { c.PodName = "sink-0" }
 	w.produceEvents(0, []string{"a"}, 10)
 	p := w.start(static)
