@@ -17,7 +17,7 @@ COMMANDS = $(notdir $(patsubst %/,%,$(wildcard loadtest/cmd/*/)))
 # Packages that hold tests against real parts.
 E2E = $(sort $(dir $(shell grep -rlE --include='*_test.go' '^//go:build .*\be2e\b' pkg services loadtest)))
 
-.PHONY: build demo test race lint fmt fuzz model bench e2e proto clean
+.PHONY: build demo test race lint fmt fuzz model sim bench e2e proto clean
 
 build: bin/weir $(addprefix bin/,$(COMMANDS))
 
@@ -58,6 +58,11 @@ fuzz:
 # The flush protocol at the larger bound.
 model:
 	go test ./pkg/flush -run TestExplore -timeout 60m -v -args -model
+
+# The assembled services under virtual time and seeded faults; `make test` plays 30 seeds.
+SEEDS ?= 200
+sim:
+	go test ./loadtest/sim -run TestSeeds -count=1 -timeout 60m -v -args -seeds $(SEEDS)
 
 # weir and its references in one run: a table, and bench.json.
 bench:

@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,6 +34,9 @@ type World struct {
 	Access  string // S3's and Glue's credentials
 	Secret  string
 	Sources string // the text of sources.yaml
+
+	Kafka []string // flags with which the processes reach Kafka; empty = plainly, at Broker
+	Env   []string // of every process, beside the credentials
 
 	// Dynamic makes the second sink a dynamic group member. The embedded Kafka starts no session timer for a member
 	// whose connection is gone when its JoinGroup is answered: such a member, killed while it joins, would hold its
@@ -89,13 +93,14 @@ func New(w World) (*Fleet, error) {
 		return nil, fmt.Errorf("write the sources file: %w", err)
 	}
 	f := &Fleet{world: w, Gateway: fmt.Sprintf("127.0.0.1:%d", port)}
-	common := []string{"--kafka-brokers", w.Broker, "--admin", "127.0.0.1:0", "--topic-partitions", "4", "--topic-replication", "1"}
-	sink := append([]string{"sink", "--lake", LakeURL, "--group", Group, "--file-age", "1s", "--session-timeout", "6s"}, common...)
+	common := append(w.KafkaFlags(), "--admin", "127.0.0.1:0", "--topic-replication", "1")
+	writer := append(slices.Clone(common), "--topic-partitions", "4")
+	sink := append([]string{"sink", "--lake", LakeURL, "--group", Group, "--file-age", "1s", "--session-timeout", "6s"}, writer...)
 	f.members = []*member{
-		{name: "gateway", args: append([]string{"gateway", "--listen", f.Gateway, "--sources", sources}, common...)},
+		{name: "gateway", args: append([]string{"gateway", "--listen", f.Gateway, "--sources", sources}, writer...)},
 		{name: "sink-0", args: sink, env: []string{"POD_NAME=sink-0"}},
 		{name: "sink-1", args: sink, env: []string{"POD_NAME=sink-1"}},
-		{name: "catalog", args: append([]string{"catalog", "--lake", LakeURL}, common[:4]...)},
+		{name: "catalog", args: append([]string{"catalog", "--lake", LakeURL}, common...)},
 	}
 	if w.Dynamic {
 		f.members[2].env = nil
@@ -108,17 +113,26 @@ func New(w World) (*Fleet, error) {
 	return f, nil
 }
 
+// KafkaFlags are those of every command that speaks to Kafka.
+func (w World) KafkaFlags() []string {
+	if len(w.Kafka) > 0 {
+		return slices.Clone(w.Kafka)
+	}
+	return []string{"--kafka-brokers", w.Broker}
+}
+
 func (f *Fleet) start(m *member) error {
 	var err error
-	m.proc, err = parts.StartProcess(m.name, f.world.Dir, append(f.env(), m.env...), f.world.Bin, m.args...)
+	m.proc, err = parts.StartProcess(m.name, f.world.Dir, append(f.world.Environment(), m.env...), f.world.Bin, m.args...)
 	return err
 }
 
-func (f *Fleet) env() []string {
-	return []string{
-		"AWS_ENDPOINT_URL_S3=" + f.world.S3URL, "AWS_ENDPOINT_URL_GLUE=" + f.world.GlueURL, "AWS_REGION=us-east-1",
-		"AWS_ACCESS_KEY_ID=" + f.world.Access, "AWS_SECRET_ACCESS_KEY=" + f.world.Secret,
-	}
+// Environment is what each process finds beside the environment of this one.
+func (w World) Environment() []string {
+	return append([]string{
+		"AWS_ENDPOINT_URL_S3=" + w.S3URL, "AWS_ENDPOINT_URL_GLUE=" + w.GlueURL, "AWS_REGION=us-east-1",
+		"AWS_ACCESS_KEY_ID=" + w.Access, "AWS_SECRET_ACCESS_KEY=" + w.Secret,
+	}, w.Env...)
 }
 
 // Ready waits until the gateway takes events: then it refuses an unknown write key, instead of asking to wait.
@@ -233,7 +247,7 @@ func members(ctx context.Context, admin *kadm.Client) string {
 // that is part of the error.
 func (f *Fleet) Weir(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, f.world.Bin, args...)
-	cmd.Env = append(os.Environ(), f.env()...)
+	cmd.Env = append(os.Environ(), f.world.Environment()...)
 	var said bytes.Buffer
 	cmd.Stderr = &said
 	out, err := cmd.Output()

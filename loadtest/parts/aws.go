@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"time"
 )
@@ -23,29 +22,7 @@ type Server struct {
 
 // FetchMoto makes a Python environment with moto's server in it. Prerequisite: Python 3 with venv and pip.
 func FetchMoto(ctx context.Context) (string, error) {
-	if _, err := exec.LookPath("python3"); err != nil {
-		return "", fmt.Errorf("moto needs python3 on the path: %w", err)
-	}
-	cache, err := CacheDir()
-	if err != nil {
-		return "", err
-	}
-	// A Python environment holds its own path, so it is made where it stays; the stamp says that it is whole.
-	dir := filepath.Join(cache, "moto-"+MotoVersion)
-	stamp := filepath.Join(dir, "whole")
-	if _, err := os.Stat(stamp); err == nil {
-		return dir, nil
-	}
-	if err := os.MkdirAll(cache, 0o755); err != nil {
-		return "", fmt.Errorf("make the cache folder: %w", err)
-	}
-	if err := run(ctx, cache, "python3", "-m", "venv", "--clear", dir); err != nil {
-		return "", err
-	}
-	if err := run(ctx, dir, filepath.Join(dir, "bin", "pip"), "install", "-q", "moto[server]=="+MotoVersion); err != nil {
-		return "", err
-	}
-	return dir, os.WriteFile(stamp, nil, 0o644)
+	return fetchPython(ctx, "moto-"+MotoVersion, "moto[server]=="+MotoVersion)
 }
 
 // StartMoto starts moto on a free port; its state is in memory.

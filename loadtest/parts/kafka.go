@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -75,6 +76,11 @@ func FetchKafka(ctx context.Context) (string, error) {
 
 // StartKafka formats dir and starts a broker in it on two free ports; it returns once a request is answered.
 func StartKafka(ctx context.Context, dir string) (*Kafka, error) {
+	return startKafka(ctx, dir, "")
+}
+
+// startKafka takes settings that come after, and so win over, the common ones, and arguments of the formatting.
+func startKafka(ctx context.Context, dir, settings string, format ...string) (*Kafka, error) {
 	home, err := FetchKafka(ctx)
 	if err != nil {
 		return nil, err
@@ -89,11 +95,12 @@ func StartKafka(ctx context.Context, dir string) (*Kafka, error) {
 	}
 	k := &Kafka{Addr: fmt.Sprintf("127.0.0.1:%d", port), dir: dir, lib: filepath.Join(home, "lib") + "/*"}
 	properties := fmt.Sprintf(kafkaProperties, port, controller, filepath.Join(dir, "log"))
-	if err := os.WriteFile(k.properties(), []byte(properties), 0o644); err != nil {
+	own := strings.NewReplacer("<PLAINTEXT>", fmt.Sprint(port), "<CONTROLLER>", fmt.Sprint(controller))
+	if err := os.WriteFile(k.properties(), []byte(properties+own.Replace(settings)), 0o644); err != nil {
 		return nil, fmt.Errorf("write kafka's settings: %w", err)
 	}
-	const clusterID = "d2Vpci1lMmUtY2x1c3RlcQ"
-	if err := run(ctx, dir, "java", "-cp", k.lib, "kafka.tools.StorageTool", "format", "-t", clusterID, "-c", k.properties()); err != nil {
+	args := append([]string{"-cp", k.lib, "kafka.tools.StorageTool", "format", "-t", kafkaClusterID, "-c", k.properties()}, format...)
+	if err := run(ctx, dir, "java", args...); err != nil {
 		return nil, err
 	}
 	return k, k.Start(ctx)

@@ -41,6 +41,16 @@ type Glue struct {
 	faults []*GlueInjection
 }
 
+// NewGlue makes a Glue in memory that listens nowhere: its ServeHTTP is called by whoever has the requests. It needs
+// no Close.
+func NewGlue() (*Glue, error) {
+	db, err := gluedb.Open("")
+	if err != nil {
+		return nil, fmt.Errorf("make an embedded Glue: %w", err)
+	}
+	return &Glue{db: db}, nil
+}
+
 // StartGlue starts the server on Addr.
 func StartGlue(o GlueOptions) (*Glue, error) {
 	g := &Glue{done: make(chan struct{})}
@@ -62,7 +72,7 @@ func StartGlue(o GlueOptions) (*Glue, error) {
 		return nil, errors.Join(fmt.Errorf("start embedded Glue: %w", err), ln.Close(), g.unlock())
 	}
 	g.addr = ln.Addr().String()
-	g.server = &http.Server{Handler: http.HandlerFunc(g.serve), ReadHeaderTimeout: 10 * time.Second}
+	g.server = &http.Server{Handler: g, ReadHeaderTimeout: 10 * time.Second}
 	go g.run(ln)
 	return g, nil
 }
@@ -94,7 +104,8 @@ func (g *Glue) unlock() error {
 	return g.lock.Close()
 }
 
-func (g *Glue) serve(w http.ResponseWriter, r *http.Request) {
+// ServeHTTP answers one call.
+func (g *Glue) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	op, ok := strings.CutPrefix(r.Header.Get("X-Amz-Target"), "AWSGlue.")
 	if r.Method != http.MethodPost || !ok {
 		answerGlue(w, nil, &gluedb.Error{Code: "UnknownOperationException", Message: "this is Glue's JSON protocol: POST with X-Amz-Target"})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -19,10 +20,13 @@ import (
 	"github.com/versity/versitygw/backend/meta"
 	"github.com/versity/versitygw/backend/posix"
 	"github.com/versity/versitygw/embedgw"
+	"github.com/versity/versitygw/s3api"
 )
 
 // Region is what the embedded parts call theirs.
 const Region = "us-east-1"
+
+const healthPath = "/healthz"
 
 // S3Options of StartS3.
 type S3Options struct {
@@ -30,7 +34,8 @@ type S3Options struct {
 	Addr      string // "127.0.0.1:7070"; port 0 picks a free one
 	AccessKey string
 	SecretKey string
-	Buckets   []string // created where absent
+	Buckets   []string     // created where absent
+	Log       *slog.Logger // what goes wrong; nil = nowhere
 }
 
 // S3 is a running embedded S3.
@@ -39,6 +44,7 @@ type S3 struct {
 	root string
 	lock *os.File
 	stop context.CancelFunc
+	http *transport
 	done chan struct{} // closed when the server has ended
 	err  error         // why; read after done
 	once sync.Once
@@ -89,7 +95,11 @@ func startS3(o S3Options, dir string) (*S3, error) {
 }
 
 func runS3(o S3Options, dir, addr string) (*S3, error) {
-	be, err := openRooted(filepath.Join(dir, "buckets"), filepath.Join(dir, "attributes"))
+	log := o.Log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	be, err := openRooted(filepath.Join(dir, "buckets"), filepath.Join(dir, "attributes"), log)
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +109,7 @@ func runS3(o S3Options, dir, addr string) (*S3, error) {
 		_ = os.Remove(filepath.Join(be.root, b))
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	s := &S3{addr: addr, root: be.root, stop: stop, done: make(chan struct{})}
+	s := &S3{addr: addr, root: be.root, http: newTransport(log), stop: stop, done: make(chan struct{})}
 	go func() {
 		defer close(s.done)
 		s.err = embedgw.RunVersityGW(ctx, be, &embedgw.Config{
@@ -110,9 +120,12 @@ func runS3(o S3Options, dir, addr string) (*S3, error) {
 			MultipartMaxParts: 10000,
 			KeepAlive:         true,
 			Quiet:             true,
-			HealthPath:        "/healthz",
 			MaxConnections:    1000,
 			MaxRequests:       1000,
+			S3Options: []s3api.Option{
+				s3api.WithRoute(http.MethodGet, healthPath, s.http.healthy),
+				s3api.WithMiddleware("/", s.http.track),
+			},
 			// What versitygw would choose by itself, after a line on standard output.
 			IAMService: auth.NewIAMServiceSingle(auth.Account{Access: o.AccessKey, Secret: o.SecretKey, Role: auth.RoleAdmin}),
 		})
@@ -132,7 +145,7 @@ func (s *S3) waitHealthy() error {
 	giveUp := time.NewTimer(10 * time.Second)
 	defer giveUp.Stop()
 	for {
-		resp, err := client.Get("http://" + s.addr + "/healthz")
+		resp, err := client.Get("http://" + s.addr + healthPath)
 		if err == nil {
 			_ = resp.Body.Close()
 			if resp.StatusCode == http.StatusOK {
@@ -175,11 +188,19 @@ func (s *S3) Addr() string { return s.addr }
 // file Root()/b/k.
 func (s *S3) Root() string { return s.root }
 
-// Close stops the server and waits for its end.
+// closeGrace is how long Close waits for requests in flight.
+const closeGrace = 2 * time.Second
+
+// Close stops the server and waits for its end. Requests that take longer than its grace are cut.
 func (s *S3) Close() error {
 	s.once.Do(func() {
 		s.stop()
-		<-s.done
+		select {
+		case <-s.done:
+		case <-time.After(closeGrace):
+			s.http.cut()
+			<-s.done
+		}
 		_ = s.lock.Close()
 	})
 	if s.err != nil && !errors.Is(s.err, context.Canceled) {

@@ -216,8 +216,34 @@ func TestReceivedAtAndDay(t *testing.T) {
 	require.Equal(t, "2026-11-23", decode(t, r).Day.String())
 	r.Headers = []Header{{HeaderReceivedAt, []byte("no time")}}
 	require.Equal(t, "2026-11-22", decode(t, r).Day.String(), "a header that is no time is none")
-	r.Timestamp = time.UnixMilli(-1)
+	r.Timestamp = time.UnixMilli(-2)
 	require.Equal(t, "1969-12-31", decode(t, r).Day.String())
+}
+
+func TestAnEmptySourceHeaderIsNone(t *testing.T) {
+	r := record(`{"type":"track"}`)
+	r.Headers = []Header{{HeaderSource, []byte("other")}, {HeaderSource, nil}}
+	require.Equal(t, "source1", string(decode(t, r).SourceID), "of several the last counts, and it is empty")
+	r.Headers = []Header{{HeaderSource, nil}, {HeaderSource, []byte("other")}}
+	require.Equal(t, "other", string(decode(t, r).SourceID))
+}
+
+func TestTimesOfTheFarFutureAreExact(t *testing.T) {
+	r := record(`{"type":"track","sentAt":"9999-12-31T23:59:59.999Z"}`)
+	for ms, want := range map[int64]string{
+		9_223_372_036_854:  "2262-04-11T23:47:16.854Z", // the last that an int64 of nanoseconds holds
+		9_223_372_036_855:  "2262-04-11T23:47:16.855Z",
+		-9_223_372_036_855: "1677-09-21T00:12:43.145Z",
+		32_503_680_000_000: "3000-01-01T00:00:00.000Z",
+		maxMillis:          "9999-12-31T23:59:59.999Z",
+		minMillis:          "0001-01-01T00:00:00.000Z",
+	} {
+		r.Timestamp = time.UnixMilli(ms)
+		v := decode(t, r)
+		require.Equal(t, want, string(AppendTime(nil, v.ReceivedAt)))
+		require.Equal(t, want[:10], v.Day.String())
+		require.Equal(t, ms*1000, v.ReceivedAt.Micros)
+	}
 }
 
 func TestReasons(t *testing.T) {
@@ -252,11 +278,16 @@ func TestReasons(t *testing.T) {
 		{BadSource, func(r *Record) { r.Key = []byte("a/b") }},
 		{BadSource, func(r *Record) { r.Key = []byte("..") }},
 		{BadSource, func(r *Record) { r.Key = []byte(long) }},
-		{BadSource, func(r *Record) { r.Headers = []Header{{HeaderSource, nil}} }},
+		{"", func(r *Record) { r.Headers = []Header{{HeaderSource, nil}} }},
+		{"", func(r *Record) { r.Headers = []Header{{HeaderSource, []byte("not ok")}, {HeaderSource, []byte{}}} }},
+		{BadSource, func(r *Record) { r.Key, r.Headers = []byte("a/b"), []Header{{HeaderSource, nil}} }},
+		{NoSource, func(r *Record) { r.Key, r.Headers = nil, []Header{{HeaderSource, []byte{}}} }},
 		{BadSource, func(r *Record) { r.Headers = []Header{{HeaderSource, []byte("ok")}, {HeaderSource, []byte("not ok")}} }},
 		{"", func(r *Record) { r.Key, r.Headers = []byte("\x00"), []Header{{HeaderSource, []byte("b")}} }},
 		{BadReceivedAt, func(r *Record) { r.Timestamp = time.UnixMilli(1 << 60) }},
 		{BadReceivedAt, func(r *Record) { r.Timestamp = time.UnixMilli(minMillis - 1) }},
+		{BadReceivedAt, func(r *Record) { r.Timestamp = time.UnixMilli(maxMillis + 1) }},
+		{BadReceivedAt, func(r *Record) { r.Timestamp = time.UnixMilli(NoTimestamp) }},
 		{"", func(r *Record) {
 			r.Timestamp, r.Headers = time.UnixMilli(1<<60), []Header{{HeaderReceivedAt, []byte("2026-11-23T00:00:00Z")}}
 		}},

@@ -11,10 +11,10 @@ const (
 	Malformed     Reason = "malformed"      // not JSON
 	TooDeep       Reason = "too_deep"       // nested deeper than jsonscan.MaxDepth
 	NotObject     Reason = "not_object"     // JSON, but no object
-	NoSource      Reason = "no_source"      // neither a weir-source header nor a key
+	NoSource      Reason = "no_source"      // neither a weir-source header nor a key that is not empty
 	BadSource     Reason = "bad_source"     // one that lake.ValidSourceID refuses
 	NoType        Reason = "no_type"        // neither a type nor an event
-	BadReceivedAt Reason = "bad_receivedat" // no weir-received-at header, and a record timestamp outside of the years 1 to 9999
+	BadReceivedAt Reason = "bad_receivedat" // no weir-received-at header, and no record timestamp, or one outside of the years 1 to 9999
 )
 
 // Reasons is the closed set.

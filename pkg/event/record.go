@@ -27,6 +27,8 @@ const (
 	HeaderDeadLetterOffset    = "weir-dlq-offset"
 	HeaderDeadLetterReason    = "weir-dlq-reason"
 	HeaderDeadLetterTimestamp = "weir-dlq-timestamp" // of the record, milliseconds since 1970
+
+	HeaderRedriveCount = "weir-redrive-count" // how often the record was brought back
 )
 
 // Header is one header of a record. Keys may repeat; of the headers that weir reads the last counts.
@@ -42,10 +44,13 @@ type Record struct {
 	Partition   int32
 	Offset      int64
 	LeaderEpoch int32
-	Timestamp   time.Time // whole milliseconds
+	Timestamp   time.Time // whole milliseconds; NoTimestamp of them = none
 	Key, Value  []byte    // nil is Kafka's null
 	Headers     []Header
 }
+
+// NoTimestamp stands in Kafka, as milliseconds since 1970, for a record without a timestamp.
+const NoTimestamp = -1
 
 // header is the last value under key; there is false if no header has the key.
 func (r *Record) header(key string) (value []byte, there bool) {

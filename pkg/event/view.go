@@ -98,24 +98,25 @@ func (v *View) own(arena []byte) Text {
 	return Text{B: arena[from:len(arena):len(arena)], Valid: true}
 }
 
-// place finds the source and the day of the record.
+// place finds the source and the day of the record. A header that is empty, or is no time, is as good as none.
 func (v *View) place(r *Record) Reason {
-	source, there := r.header(HeaderSource)
-	if !there {
+	source, _ := r.header(HeaderSource)
+	if len(source) == 0 {
 		source = r.Key
 	}
 	switch {
-	case len(source) == 0 && !there:
+	case len(source) == 0:
 		return NoSource
 	case !lake.ValidSourceID(source):
 		return BadSource
 	}
 	v.SourceID = source
 	at, _ := r.header(HeaderReceivedAt)
-	if v.ReceivedAt, there = ParseTime(at); !there {
-		v.ReceivedAt = InstantOf(r.Timestamp)
+	received, ok := ParseTime(at)
+	if !ok && r.Timestamp.UnixMilli() != NoTimestamp {
+		received = InstantOf(r.Timestamp)
 	}
-	if !v.ReceivedAt.Valid {
+	if v.ReceivedAt = received; !received.Valid {
 		return BadReceivedAt
 	}
 	day, _ := floorDiv(v.ReceivedAt.Micros, 86400e6)

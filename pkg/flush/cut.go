@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Cut is what the sink wants to flush: sealed files whose parts are all uploaded, and dead letters. The Machine keeps the
+// Cut is what the sink wants to flush: sealed files whose parts are all uploaded or that are staged, and dead letters. The Machine keeps the
 // files' sets of offsets: nobody adds to them afterwards.
 type Cut struct {
 	FlushID     string // UUIDv7, never used before
@@ -15,7 +15,8 @@ type Cut struct {
 	CreatedAt   time.Time
 	MemberID    string // of this ownership's pin, for people
 	Generation  int32
-	LeaderEpoch int32 // of the newest record that was read; -1 = unknown
+	LeaderEpoch int32  // of the newest record that was read; -1 = unknown
+	Bundle      string // key of the bundle, which is stored; "" when no file lies in one
 	Files       []File
 	DeadLetters []DeadLetter
 	// Position: every record below it is in a file of this cut, in Pending, flushed before, or a dead letter of this cut.
@@ -36,11 +37,11 @@ func (m *Machine) Cut(c Cut) Effect {
 		return m.doing
 	}
 	if m.doing.Op != None {
-		return m.stop(CauseOutOfStep, "a cut while performing "+m.doing.Op.String(), nil)
+		return m.stop(CauseOutOfStep, m.tryAgain(), "a cut while performing "+m.doing.Op.String(), nil)
 	}
 	next, what := m.add(c)
 	if what != "" {
-		return m.stop(CauseBadCut, fmt.Sprintf("flush %s cannot be: %s", c.FlushID, what), nil)
+		return m.stop(CauseBadCut, m.tryAgain(), fmt.Sprintf("flush %s cannot be: %s", c.FlushID, what), nil)
 	}
 	m.adopt(m.manifest(c, next))
 	return m.do(Effect{Op: PutManifest, Manifest: m.flush})
@@ -48,7 +49,7 @@ func (m *Machine) Cut(c Cut) Effect {
 
 // adopt makes f the flush that is being published.
 func (m *Machine) adopt(f *Manifest) {
-	m.flush, m.lost, m.lostWhy, m.sizes = f, nil, nil, make([]int64, len(f.Files))
+	m.flush, m.lost, m.lostWhy, m.lettersLost, m.sizes = f, nil, nil, false, make([]int64, len(f.Files))
 	for i := range f.Files {
 		m.sizes[i] = f.Files[i].Bytes
 	}
@@ -71,7 +72,7 @@ func (m *Machine) manifest(c Cut, flushed map[string]*Offsets) *Manifest {
 		Group: k.Owner.Group, Topic: k.Owner.Topic, TopicID: k.Owner.TopicID, Partition: k.Owner.Partition,
 		Seq: m.state.Seq + 1, FlushID: c.FlushID, MemberID: c.MemberID, Generation: c.Generation,
 		Predecessor: m.state.Manifest, Low: m.state.Low, NextLow: low, LeaderEpoch: c.LeaderEpoch,
-		Trigger: c.Trigger, CreatedAt: c.CreatedAt,
+		Bundle: c.Bundle, Trigger: c.Trigger, CreatedAt: c.CreatedAt,
 		Files: slices.Clone(c.Files), DeadLetters: slices.Clone(c.DeadLetters), Ahead: map[string]*Offsets{},
 	}
 	slices.SortFunc(f.DeadLetters, func(a, b DeadLetter) int { return int(a.Offset - b.Offset) })

@@ -1,6 +1,9 @@
 package flush
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Op is what the shell does next.
 type Op uint8
@@ -21,8 +24,9 @@ const (
 	Commit
 	// AwaitPin waits until the pin is renewed or the ownership is over. Answer PinRenewed or OwnershipOver.
 	AwaitPin
-	// Complete completes the upload of file Effect.File of Effect.Manifest with If-None-Match. Answer Visible (200
-	// without an error body, or 412) or NoSuchUpload (also 409 after its retries). The decision stands when the first
+	// Complete completes the upload of file Effect.File of Effect.Manifest with If-None-Match, or puts it from the
+	// bundle with If-None-Match. Answer Visible (200 without an error body, or 412) or NoSuchUpload (also 409 after its
+	// retries, and a bundle that is gone). The decision stands when the first
 	// Complete of a flush is asked for, so the shell may complete the other files at the same time and answer later
 	// effects from what came of it.
 	Complete
@@ -66,15 +70,21 @@ type Effect struct {
 	Manifest *Manifest // PutManifest, Complete, Head, Repair, ProduceDeadLetters, Notify; not to be changed
 	File     int       // Complete, Head, Repair: index into Manifest.Files
 	Sizes    []int64   // Notify: bytes of each file as seen; not to be changed
+	Lost     []int     // Notify: files that are not there, as a person accepted; not to be changed
 	Err      error     // End, Rejoin: why, for the log, may be nil; Stop: a *StopError
 }
 
-// Notification is what a Notify effect produces, with the sizes as seen.
+// Notification is what a Notify effect produces: the files that are there, with the sizes as seen.
 func (e Effect) Notification(at time.Time) Notification {
 	n := e.Manifest.Notification(at)
-	for i, size := range e.Sizes {
-		n.Files[i].Bytes = size
+	there := n.Files[:0]
+	for i, f := range n.Files {
+		f.Bytes = e.Sizes[i]
+		if !slices.Contains(e.Lost, i) {
+			there = append(there, f)
+		}
 	}
+	n.Files = there
 	return n
 }
 

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"hash/fnv"
 	"maps"
-	"slices"
 )
 
 // Gate is what the catalog lets pass, of one topic id: every flush of every partition once, in order of seq, each one
@@ -20,7 +19,7 @@ type Mark struct {
 	Manifest string   // its key
 	Low      int64    // its NextLow: visible through here
 	Recent   []uint64 // hashes of the manifests accepted before it, newest first, at most maxRecent
-	Alarm    string   // why the partition is stopped, "" while it is not; only an operator clears it
+	Alarm    string   // why the partition is stopped, "" while it is not; only Clear takes it away
 }
 
 // maxRecent bounds how far back another manifest under an accepted seq is noticed at once. Further back it is noticed
@@ -34,7 +33,7 @@ type Verdict uint8
 const (
 	Accept Verdict = iota + 1 // the next flush: publish it, then Gate.Accept
 	Repeat                    // accepted before: ignore it
-	Gap                       // flushes between are missing: read their manifests, then CloseGap
+	Gap                       // flushes between are missing: a Chain closes it
 	Alarm                     // impossible if everyone kept the protocol: Gate.Raise, and stop the partition
 )
 
@@ -86,7 +85,7 @@ func (k Mark) repeat(n Notification) (Verdict, string) {
 	return Repeat, ""
 }
 
-// Accept records that n is published. Only after Judge said Accept, or in the order that CloseGap gave.
+// Accept records that n is published. Only after Judge said Accept.
 func (g *Gate) Accept(n Notification) {
 	if g.Marks == nil {
 		g.Marks = map[int32]Mark{}
@@ -99,7 +98,7 @@ func (g *Gate) Accept(n Notification) {
 	g.Marks[n.Partition] = Mark{Group: n.Group, Seq: n.Seq, Manifest: n.Manifest, Low: n.NextLow, Recent: recent}
 }
 
-// Raise stops n's partition at the gate, for good.
+// Raise stops n's partition at the gate, until it is cleared.
 func (g *Gate) Raise(n Notification, reason string) {
 	if g.Marks == nil {
 		g.Marks = map[int32]Mark{}
@@ -109,29 +108,13 @@ func (g *Gate) Raise(n Notification, reason string) {
 	g.Marks[n.Partition] = mark
 }
 
-// CloseGap takes the manifests from the one that n names as its predecessor down to the one after the gate's mark, each
-// named by the one before it. It returns the flushes to publish and accept, oldest first, n last. An error is the reason
-// for an alarm: the chain does not end at what the gate accepted.
-func (g *Gate) CloseGap(n Notification, chain []*Manifest) ([]Notification, error) {
-	mark := g.Marks[n.Partition]
-	out := []Notification{n}
-	seq, key := n.Seq, n.Predecessor
-	for _, m := range chain {
-		seq--
-		switch {
-		case m.Key != key || m.Seq != seq:
-			return nil, fmt.Errorf("flush %d of partition %d follows %s, and that is flush %d, %s", seq+1, n.Partition, key, m.Seq, m.Key)
-		case m.Partition != n.Partition || m.TopicID != n.TopicID || m.Group != n.Group:
-			return nil, fmt.Errorf("flush %d of partition %d follows %s, which is another partition's", seq+1, n.Partition, key)
-		}
-		key = m.Predecessor
-		out = append(out, m.Notification(n.CommittedAt))
+// Clear lets a partition that was stopped pass again from what was accepted. Only an operator's repair does it, when the
+// chain from there to what is committed is whole.
+func (g *Gate) Clear(partition int32) {
+	mark, ok := g.Marks[partition]
+	if mark.Alarm = ""; ok {
+		g.Marks[partition] = mark
 	}
-	if seq != mark.Seq+1 || key != mark.Manifest {
-		return nil, fmt.Errorf("flush %d of partition %d follows %q, accepted was flush %d, %q", seq, n.Partition, key, mark.Seq, mark.Manifest)
-	}
-	slices.Reverse(out)
-	return out, nil
 }
 
 // Clone returns a gate that shares nothing that either changes.

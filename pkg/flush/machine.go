@@ -10,13 +10,14 @@ type Machine struct {
 	state   State               // committed, as far as this ownership knows
 	flushed map[string]*Offsets // per table: what is flushed at Low and above; replaced, never changed in place
 
-	doing   Effect    // what the shell is performing
-	flush   *Manifest // being flushed or recovered, nil when idle
-	sizes   []int64   // of its files, as seen
-	lost    []int     // its files that nobody can complete or repair
-	lostWhy error     // what the shell saw at the first of them
-	next    State     // being committed
-	maybe   bool      // an earlier sending of next may have been applied
+	doing       Effect    // what the shell is performing
+	flush       *Manifest // being flushed or recovered, nil when idle
+	sizes       []int64   // of its files, as seen
+	lost        []int     // its files that nobody can complete or repair
+	lostWhy     error     // what the shell saw at the first of them
+	lettersLost bool      // its dead letters are no longer in Kafka, and a person accepted it
+	next        State     // being committed
+	maybe       bool      // an earlier sending of next may have been applied
 
 	checked bool // the log was compared with what is flushed; once per ownership
 }
@@ -33,6 +34,15 @@ func (m *Machine) State() State { return m.state }
 // Flushed reports whether the record at offset needs no row in table any more.
 func (m *Machine) Flushed(table string, offset int64) bool {
 	return offset < m.state.Low || m.flushed[table].Contains(offset)
+}
+
+// FlushedTo is the end of what is flushed: no record at or above it is flushed in any table.
+func (m *Machine) FlushedTo() int64 {
+	end := m.state.Low
+	for _, set := range m.flushed {
+		end = max(end, set.Max()+1)
+	}
+	return end
 }
 
 // Settled reports whether the record at offset is flushed in every table, or is a dead letter that was flushed.
@@ -82,9 +92,9 @@ func (m *Machine) do(e Effect) Effect {
 
 func (m *Machine) end(why error) Effect { return m.do(Effect{Op: End, Err: why}) }
 
-func (m *Machine) stop(cause Cause, detail string, err error) Effect {
+func (m *Machine) stop(cause Cause, cure Cure, detail string, err error) Effect {
 	return m.do(Effect{Op: Stop, Err: &StopError{
-		Owner: m.known.Owner, Cause: cause, Manifest: m.lastManifest(), Detail: detail, Err: err,
+		Owner: m.known.Owner, Cause: cause, Manifest: m.lastManifest(), Cure: cure, Detail: detail, Err: err,
 	}})
 }
 
@@ -100,7 +110,7 @@ func (m *Machine) lastManifest() string {
 }
 
 func (m *Machine) outOfStep(in Input) Effect {
-	return m.stop(CauseOutOfStep, in.Kind.String()+" is no answer to "+m.doing.Op.String(), in.Err)
+	return m.stop(CauseOutOfStep, m.tryAgain(), in.Kind.String()+" is no answer to "+m.doing.Op.String(), in.Err)
 }
 
 // commit asks for the first sending of s.

@@ -6,8 +6,11 @@ import (
 	"weir/pkg/lake"
 )
 
-// Format is the manifest format that this code writes. It reads this one and refuses newer ones.
-const Format = 1
+// Formats of manifests. Newer ones are refused.
+const (
+	Format         = 1 // of every manifest but recovery's: older code reads it too
+	RecoveryFormat = 2 // of those that give something up
+)
 
 // Part is one uploaded part of a multipart upload.
 type Part struct {
@@ -22,8 +25,9 @@ type File struct {
 	Table     string
 	Partition lake.Partition
 	Key       string // relative to the lake; never reused
-	UploadID  string
+	UploadID  string // "" = the file is small: it lies in the manifest's bundle
 	Parts     []Part
+	BundleAt  int64 // where it begins there
 	Rows      int64
 	Bytes     int64
 	Offsets   *Offsets // of its rows; as many as Rows
@@ -55,11 +59,19 @@ type Manifest struct {
 	Low         int64  // committed when it was written
 	NextLow     int64  // committed once it is published
 	LeaderEpoch int32  // of the newest record that was read; -1 = unknown
+	Bundle      string // key of the object that holds the small files, "" when there is none
 	Trigger     string // why it was cut
 	CreatedAt   time.Time
 	Files       []File
 	DeadLetters []DeadLetter        // by ascending offset
 	Ahead       map[string]*Offsets // per table: what is flushed at NextLow and above; no empty sets
+
+	// What a person gave up with this flush, nil = nothing (I12).
+	Lost  *Offsets // records that some table will never have, of this flush or an earlier one; they count as flushed
+	Again *Offsets // what may have been flushed at NextLow and above and is read again: its rows may stand twice
+	// Dropped are the keys of files of the flush before that were never there. What Kafka still holds of their rows is
+	// flushed again, so that NextLow may be below Low.
+	Dropped []string
 }
 
 // Owner is the ownership that wrote the manifest.
@@ -92,7 +104,12 @@ type Notification struct {
 	Files       []NotifiedFile
 	DeadLetters int64 // how many
 	CommittedAt time.Time
+	Lake        string // that it is in, as s3://bucket/prefix; "" from a sink that did not say yet
 }
+
+// In tells whether n speaks of a flush in that lake. Lakes may share a flush topic, and each has gates of its own. One
+// that does not say is judged: before it could be said there was one lake to a flush topic.
+func (n Notification) In(lake string) bool { return n.Lake == "" || n.Lake == lake }
 
 // Notification describes the manifest's flush, sizes as planned.
 func (m *Manifest) Notification(at time.Time) Notification {

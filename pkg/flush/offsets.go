@@ -92,6 +92,25 @@ func (o *Offsets) From(low int64) *Offsets {
 	return c
 }
 
+// And returns a new set: the offsets that are in both.
+func (o *Offsets) And(p *Offsets) *Offsets {
+	if o.Empty() || p.Empty() {
+		return new(Offsets)
+	}
+	c := o.Clone()
+	c.bits.And(&p.bits)
+	return c
+}
+
+// Without returns a new set: the offsets that are not in p.
+func (o *Offsets) Without(p *Offsets) *Offsets {
+	c := o.Clone()
+	if !p.Empty() {
+		c.bits.AndNot(&p.bits)
+	}
+	return c
+}
+
 // Common returns an offset that is in both sets, -1 when there is none.
 func (o *Offsets) Common(p *Offsets) int64 {
 	if o.Empty() || p.Empty() || !o.bits.Intersects(&p.bits) {

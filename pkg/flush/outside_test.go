@@ -1,6 +1,7 @@
 package flush_test
 
 import (
+	"errors"
 	"slices"
 
 	"weir/pkg/flush"
@@ -265,19 +266,32 @@ func (k *book) judge(c *world, id int16) string {
 	case flush.Alarm:
 		c.gate.Raise(note, reason)
 	case flush.Gap:
-		var chain []*flush.Manifest
-		for m := k.all[id].m; m.Seq > c.gate.Marks[0].Seq+1; m = chain[len(chain)-1] {
-			chain = append(chain, k.all[c.id(k, m.Predecessor)].m)
-		}
-		notes, err := c.gate.CloseGap(note, chain)
-		if err != nil {
+		if err := k.closeGap(c, note); err != nil {
 			c.gate.Raise(note, err.Error())
-			break
-		}
-		for _, n := range notes {
-			c.gate.Accept(n)
-			c.accepted = append(c.accepted, c.id(k, n.Manifest))
 		}
 	}
 	return verdict.String()
+}
+
+// closeGap reads the manifests before note: those that its chain names are all there.
+func (k *book) closeGap(c *world, note flush.Notification) error {
+	chain, err := flush.NewChain(c.gate.Marks[0], note)
+	if err != nil {
+		return err
+	}
+	for l, _ := chain.Next(); l.Seq > 0; l, _ = chain.Next() {
+		n, err := chain.Read(k.all[c.id(k, l.Manifest)].m)
+		if err != nil {
+			return err
+		}
+		if n == nil {
+			continue
+		}
+		if verdict, reason := c.gate.Judge(*n); verdict != flush.Accept {
+			return errors.New(reason)
+		}
+		c.gate.Accept(*n)
+		c.accepted = append(c.accepted, c.id(k, n.Manifest))
+	}
+	return nil
 }

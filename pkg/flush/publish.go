@@ -15,8 +15,8 @@ func (m *Machine) publish(i int) Effect {
 	switch {
 	case i < len(m.flush.Files):
 		return m.do(Effect{Op: Complete, Manifest: m.flush, File: i})
-	case len(m.lost) > 0:
-		return m.stop(CauseUnrepaired, fmt.Sprintf("of flush %d %d of %d uploads are lost and cannot be written again (%s); the others are visible",
+	case len(m.lost) > 0 && !m.known.Accept.loss():
+		return m.stop(CauseUnrepaired, acceptLoss, fmt.Sprintf("of flush %d %d of %d uploads are lost and cannot be written again (%s); the others are visible",
 			m.flush.Seq, len(m.lost), len(m.flush.Files), m.describeLost()), m.lostWhy)
 	case len(m.flush.DeadLetters) > 0:
 		return m.do(Effect{Op: ProduceDeadLetters, Manifest: m.flush})
@@ -52,20 +52,31 @@ func (m *Machine) produced(in Input) Effect {
 	case OK:
 		return m.notify()
 	case RowsGone:
-		return m.stop(CauseUnrepaired, fmt.Sprintf("dead letters of flush %d are not known to be produced and are no longer in Kafka", m.flush.Seq), in.Err)
+		if m.known.Accept.loss() {
+			m.lettersLost = true
+			return m.notify()
+		}
+		return m.stop(CauseUnrepaired, acceptLoss, fmt.Sprintf("dead letters of flush %d are not known to be produced and are no longer in Kafka", m.flush.Seq), in.Err)
 	}
 	return m.outOfStep(in)
 }
 
 func (m *Machine) notify() Effect {
-	return m.do(Effect{Op: Notify, Manifest: m.flush, Sizes: m.sizes})
+	return m.do(Effect{Op: Notify, Manifest: m.flush, Sizes: m.sizes, Lost: m.lost})
 }
 
 // advance ends the flush, after the notification is acknowledged and never before (I8).
 func (m *Machine) advance() Effect {
+	if len(m.lost) > 0 || m.lettersLost {
+		return m.giveUp()
+	}
+	return m.commit(m.doneState())
+}
+
+func (m *Machine) doneState() State {
 	f := m.flush
-	return m.commit(State{
+	return State{
 		Low: f.NextLow, LeaderEpoch: f.LeaderEpoch, Seq: f.Seq, Phase: Done, Manifest: f.Key,
 		Ahead: len(f.Ahead) > 0, Home: m.known.Home,
-	})
+	}
 }

@@ -7,7 +7,7 @@ import (
 )
 
 // Remains is what is left of a stopped partition, gathered while nobody owns it: what is committed, and what else speaks
-// of flushes that were decided.
+// of flushes that were decided. Known.Accept is what the person who asks gives up.
 type Remains struct {
 	Known // NewestManifest and the end of the committed epoch are taken from below
 
@@ -15,7 +15,7 @@ type Remains struct {
 	Named     []Named         // what the flush topic says of the partition since the oldest of them was put
 	EpochEnds map[int32]int64 // per leader epoch of the committed offset and the manifests; without those that are unknown
 	GateAlarm string          // why the catalog stopped the partition, "" = it has not
-	Started   int64           // offset of the `started` marker; -1 = there is none
+	Started   int64           // offset of the `started` marker; -1 = there is none, or none that can be read
 
 	Now    time.Time
 	MinAge time.Duration // of the newest manifest: no publisher that read before it is still at work
@@ -35,6 +35,7 @@ type Remnant struct {
 type Named struct {
 	Seq      uint64
 	Manifest string
+	Low      int64 // committed with it
 }
 
 // Recovery is what becomes of a stopped partition.
@@ -56,40 +57,75 @@ type Plan struct {
 	Recovery Recovery
 	State    State // what stands afterwards; zero where nothing does
 	Why      string
+
+	// What a person accepts beyond that. An ownership under Known.Accept does it; it also publishes what is pending.
+	GivesUp bool
+	Forced  bool                // it does not begin with State, but by Force with Base and Ahead
+	Base    State               // the last flush that anybody may have heard of
+	Ahead   map[string]*Offsets // flushed at its low and above, as far as it is known
+	Lost    *Offsets            // records that some table will never have, as far as that can be known before
+	Again   *Offsets            // what may stand twice, at most
 }
 
 func refuse(format string, args ...any) Plan { return Plan{Why: fmt.Sprintf(format, args...)} }
 
 // Recover finds the last decided flush of a partition and the state that belongs to it. It never guesses: whatever
-// contradicts itself or is not there is refused.
+// contradicts itself or is not there is refused, unless a person says where to go on.
 func Recover(r Remains) Plan {
-	c := recovering{Remains: &r}
-	if r.Committed {
-		s, err := ParseMetadata(r.Offset, r.CommittedEpoch, r.Metadata)
-		switch {
-		case err == nil && s.Home != r.Home:
-			return refuse("it was flushed into another lake or from another cluster (home %s, now %s)", s.Home, r.Home)
-		case err == nil:
-			c.standing = &s
-		}
+	c := newRecovering(&r)
+	plan, m := c.decided()
+	if from, asked := r.Accept.from(); asked {
+		return c.restart(plan, m, from)
 	}
-	if what := c.unusable(); what != "" {
-		return refuse("%s", what)
+	if plan.Recovery == Refuse {
+		plan.Why += "; to go on all the same: " + c.wayOut().Flags
+		return plan
 	}
-	last, what := c.last()
-	if what != "" {
-		return refuse("%s", what)
-	}
-	if last.seq == 0 {
-		return c.checked(c.beginning(), nil)
-	}
-	return c.flushed(last)
+	return c.checked(plan, m)
 }
 
 // recovering is one call of Recover.
 type recovering struct {
 	*Remains
-	standing *State // the committed state, nil where it is not weir's or not there
+	standing *State // the committed state, nil where it is not weir's, not there, or another place's
+	stranger *State // it, where it was written for another lake or cluster
+}
+
+func newRecovering(r *Remains) recovering {
+	own := *r
+	c := recovering{Remains: &own}
+	if !r.Committed {
+		return c
+	}
+	s, err := ParseMetadata(r.Offset, r.CommittedEpoch, r.Metadata)
+	switch {
+	case err != nil:
+	case r.former(s):
+		own.Committed = false // not for this topic
+	case s.Home != r.Home:
+		c.stranger = &s
+	default:
+		c.standing = &s
+	}
+	return c
+}
+
+// decided finds the last decided flush, and the manifest that its state needs, nil where it needs none.
+func (c recovering) decided() (Plan, *Manifest) {
+	if c.stranger != nil {
+		return refuse("it was flushed into another lake or from another cluster (home %s, now %s)", c.stranger.Home, c.Home), nil
+	}
+	if what := c.unusable(); what != "" {
+		return refuse("%s", what), nil
+	}
+	last, what := c.last()
+	if what != "" {
+		return refuse("%s", what), nil
+	}
+	if last.seq == 0 {
+		return c.beginning(), nil
+	}
+	return c.flushed(last)
 }
 
 // unusable says which of the manifests cannot be judged, "" when all can.
@@ -168,18 +204,18 @@ func (c recovering) last() (last proof, contradiction string) {
 
 // flushed plans for the last decided flush: `done` where it is known to be published, otherwise `intent` at its own low,
 // which the next start rolls forward: that one object is there does not mean that all are.
-func (c recovering) flushed(last proof) Plan {
+func (c recovering) flushed(last proof) (Plan, *Manifest) {
 	s := c.standing
 	stands := s != nil && s.Seq == last.seq // under the same manifest, or it would have been a contradiction
 	m := c.find(last.manifest)
 	if m == nil {
 		if stands && s.Phase == Done && !s.Ahead {
-			return c.checked(Plan{Recovery: Keep, State: *s, Why: c.sound()}, nil)
+			return Plan{Recovery: Keep, State: *s, Why: c.sound()}, nil
 		}
-		return refuse("flush %d was decided (%s), and its manifest %s is not there", last.seq, last.by, last.manifest)
+		return refuse("flush %d was decided (%s), and its manifest %s is not there", last.seq, last.by, last.manifest), nil
 	}
 	if m.Seq != last.seq {
-		return refuse("%s is the manifest of flush %d, not of %d", m.Key, m.Seq, last.seq)
+		return refuse("%s is the manifest of flush %d, not of %d", m.Key, m.Seq, last.seq), nil
 	}
 	want := State{Low: m.NextLow, LeaderEpoch: m.LeaderEpoch, Seq: m.Seq, Phase: Done, Manifest: m.Key, Ahead: len(m.Ahead) > 0, Home: c.Home}
 	if stands && s.Phase == Intent || !last.done {
@@ -187,11 +223,11 @@ func (c recovering) flushed(last proof) Plan {
 	}
 	switch {
 	case stands && s.Low != want.Low:
-		return refuse("flush %d %s is committed at offset %d, its manifest %s says %d", s.Seq, s.Phase, s.Low, m.Key, want.Low)
+		return refuse("flush %d %s is committed at offset %d, its manifest %s says %d", s.Seq, s.Phase, s.Low, m.Key, want.Low), nil
 	case stands:
-		return c.checked(Plan{Recovery: Keep, State: *s, Why: c.sound()}, m)
+		return Plan{Recovery: Keep, State: *s, Why: c.sound()}, m
 	}
-	return c.checked(Plan{Recovery: Restore, State: want, Why: fmt.Sprintf("flush %d is the last that was decided: %s", last.seq, last.by)}, m)
+	return Plan{Recovery: Restore, State: want, Why: fmt.Sprintf("flush %d is the last that was decided: %s", last.seq, last.by)}, m
 }
 
 func (c recovering) sound() string {
@@ -242,18 +278,13 @@ func (c recovering) beginning() Plan {
 // checked holds a plan against the log, the clock and the catalog. m is the manifest of the plan's state, nil where it
 // needs none.
 func (c recovering) checked(p Plan, m *Manifest) Plan {
-	if p.Recovery == Refuse || p.State.Home == "" { // there is no state to be checked
+	if p.State.Home == "" { // there is no state to be checked
 		return p
 	}
-	low, epoch := p.State.Low, p.State.LeaderEpoch
-	if m != nil && p.State.Phase == Intent { // judged as it will be once it is published
-		low, epoch = m.NextLow, m.LeaderEpoch
-	}
+	low, epoch, ahead := p.stands(m)
 	reach := low
-	if m != nil {
-		for _, set := range m.Ahead {
-			reach = max(reach, set.Max()+1)
-		}
+	for _, set := range ahead {
+		reach = max(reach, set.Max()+1)
 	}
 	end := c.LogEnd
 	if at, ok := c.EpochEnds[epoch]; ok {
@@ -261,19 +292,37 @@ func (c recovering) checked(p Plan, m *Manifest) Plan {
 	}
 	switch {
 	case reach > max(end, 0):
-		return refuse("records below %d are flushed, the log of their leader epoch ends at %d", reach, end)
-	case low < c.LogStart:
-		return refuse("records %d to %d were deleted by retention before they were flushed", low, c.LogStart-1)
-	case p.Recovery == Restore && c.GateAlarm != "":
-		return refuse("the catalog has stopped it: %s", c.GateAlarm)
+		return refuse("records below %d are flushed, the log of their leader epoch ends at %d; to read on from there: %s", reach, end, c.cutBack(low, end).Flags)
+	case low < c.LogStart && !c.Accept.loss():
+		return refuse("records %d to %d were deleted by retention before they were flushed; to go on without them: %s", low, c.LogStart-1, FlagAcceptLoss)
+	case c.GateAlarm != "" && (p.Recovery == Restore || c.Accept.loss()):
+		return c.alarmed()
+	}
+	if c.Accept.loss() {
+		p = c.giveUp(p, low, ahead)
 	}
 	return c.old(p)
 }
 
-// old refuses to restore beside a publisher that may still be at work.
+func (c recovering) alarmed() Plan {
+	return refuse("the catalog has stopped it: %s; weir catalog repair comes first", c.GateAlarm)
+}
+
+// stands is where the partition stands under the plan's state, once a pending flush is published.
+func (p Plan) stands(m *Manifest) (low int64, epoch int32, ahead map[string]*Offsets) {
+	switch {
+	case m == nil:
+		return p.State.Low, p.State.LeaderEpoch, nil
+	case p.State.Phase == Intent:
+		return m.NextLow, m.LeaderEpoch, m.Ahead
+	}
+	return p.State.Low, p.State.LeaderEpoch, m.Ahead
+}
+
+// old refuses to change anything beside a publisher that may still be at work.
 func (c recovering) old(p Plan) Plan {
 	for _, m := range c.Manifests {
-		if age := c.Now.Sub(m.Modified); p.Recovery == Restore && age < c.MinAge {
+		if age := c.Now.Sub(m.Modified); (p.Recovery == Restore || p.GivesUp) && age < c.MinAge {
 			return refuse("manifest %s is only %s old: whoever wrote it may still publish; wait until %s", m.Key,
 				age.Round(time.Second), m.Modified.Add(c.MinAge).UTC().Format(time.RFC3339))
 		}

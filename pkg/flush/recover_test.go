@@ -84,14 +84,14 @@ func recoverCases() []recoverCase {
 		}, doneThree, flush.Restore, "the catalog has accepted it"},
 		{"the flush topic names the newest, the gate lags", func(r *flush.Remains, two, three *flush.Remnant) {
 			r.GateSeq, r.GateManifest = 2, two.Key
-			r.Named = []flush.Named{{3, three.Key}, {2, two.Key}} // a repeat that came late
+			r.Named = []flush.Named{{3, three.Key, 30}, {2, two.Key, 20}} // a repeat that came late
 			three.Visible = true
 		}, doneThree, flush.Restore, "the flush topic names it"},
 		{"one object of the newest is there", func(_ *flush.Remains, _, three *flush.Remnant) {
 			three.Visible = true
 		}, intentThree, flush.Restore, "an object of it is visible"},
 		{"the newest was not decided", func(r *flush.Remains, two, _ *flush.Remnant) {
-			r.Named = []flush.Named{{2, two.Key}}
+			r.Named = []flush.Named{{2, two.Key, 20}}
 		}, doneTwo, flush.Restore, "the flush topic names it"},
 		{"only the manifest after it names it", func(*flush.Remains, *flush.Remnant, *flush.Remnant) {
 		}, doneTwo, flush.Restore, "the manifest of the next flush follows it"},
@@ -121,7 +121,7 @@ func recoverCases() []recoverCase {
 		}, doneThree, flush.Restore, ""},
 		{"the committed state went back", func(r *flush.Remains, two, three *flush.Remnant) {
 			commit(r, done(two))
-			r.Named = []flush.Named{{3, three.Key}}
+			r.Named = []flush.Named{{3, three.Key, 30}}
 		}, doneThree, flush.Restore, ""},
 
 		{"done is sound", func(r *flush.Remains, _, three *flush.Remnant) {
@@ -133,7 +133,7 @@ func recoverCases() []recoverCase {
 		}, doneTwo, flush.Keep, "is sound"},
 		{"intent is sound, though all was published", func(r *flush.Remains, _, three *flush.Remnant) {
 			commit(r, intent(three))
-			r.Named = []flush.Named{{3, three.Key}}
+			r.Named = []flush.Named{{3, three.Key, 30}}
 		}, intentThree, flush.Keep, "the next start publishes flush 3"},
 		{"intent is sound, nothing of it is visible", func(r *flush.Remains, _, three *flush.Remnant) {
 			commit(r, intent(three))

@@ -13,6 +13,7 @@ type Known struct {
 	Owner     lake.Owner
 	ClusterID string
 	Bucket    string
+	Prefix    string   // of the lake in its bucket
 	Home      string   // Home of this cluster, topic and lake
 	Tables    []string // every table that a record belongs to
 
@@ -24,10 +25,12 @@ type Known struct {
 	Metadata       string
 
 	NewestManifest string // key of the partition's newest manifest, "" when there is none
+	HasStarted     bool   // its `started` marker is there; looked at only where the committed metadata is not ours
 
 	// The gate's memory of the partition, the newest of all databases; 0 and "" when no gate knows it.
 	GateSeq      uint64
 	GateManifest string
+	GateLow      int64 // visible through here, as far as it knows
 
 	LogStart    int64 // lowest offset that Kafka still holds
 	LogEnd      int64 // high watermark
@@ -36,6 +39,8 @@ type Known struct {
 
 	OwnedPartitions int32 // of owners/<topic id>: a partition at or beyond it was added later and starts at 0
 	ResetOffset     int64 // where a group without a commit starts
+
+	Accept *Acceptance // nil: nothing is given up
 }
 
 // Start begins an ownership from the committed state and resumes a pending flush, if one stands.
@@ -47,18 +52,21 @@ func Start(k Known) (*Machine, Effect) {
 func (m *Machine) start() Effect {
 	k := m.known
 	if !plain(k.Owner.ManifestDir()) {
-		return m.stop(CauseName, fmt.Sprintf("group %q cannot stand in a committed offset's metadata", k.Owner.Group), nil)
+		return m.stop(CauseName, Cure{First: "give the sink another --group; weir sink recover cannot help", Only: true}, fmt.Sprintf("group %q cannot stand in a committed offset's metadata", k.Owner.Group), nil)
 	}
 	if !k.Committed {
 		return m.startNew()
 	}
 	s, err := ParseMetadata(k.Offset, k.CommittedEpoch, k.Metadata)
 	if err != nil {
-		return m.stop(CauseForeign, fmt.Sprintf("another tool committed offset %d", k.Offset), err)
+		return m.stop(CauseForeign, k.foreign(), fmt.Sprintf("another tool committed offset %d", k.Offset), err)
+	}
+	if k.former(s) {
+		return m.startNew()
 	}
 	m.state = s
 	if s.Home != k.Home {
-		return m.stop(CauseHome, fmt.Sprintf("it was flushed into another lake or from another cluster (home %s, now %s)", s.Home, k.Home), nil)
+		return m.stop(CauseHome, k.elsewhere(s), fmt.Sprintf("it was flushed into another lake or from another cluster (home %s, now %s)", s.Home, k.Home), nil)
 	}
 	if e, ok := m.askGate(); !ok {
 		return e
@@ -69,6 +77,14 @@ func (m *Machine) start() Effect {
 	return m.do(Effect{Op: ReadManifest, Key: s.Manifest})
 }
 
+// former reports whether s was committed for a topic of this cluster that had the same name and was deleted: brokers that
+// take a commit by name may store one that was on its way for the topic that came after. That one is new.
+func (k *Known) former(s State) bool {
+	o, _, _, err := lake.ParseManifestKey(s.Manifest)
+	return err == nil && o.TopicID != k.Owner.TopicID && s.Home == Home(k.ClusterID, o.TopicID, k.Bucket, k.Prefix) &&
+		o == lake.Owner{Group: k.Owner.Group, Topic: k.Owner.Topic, TopicID: o.TopicID, Partition: k.Owner.Partition}
+}
+
 // askGate compares the committed state with what the catalog accepted: later or other flushes there mean that the
 // committed state went back, as in an unclean election (I8).
 func (m *Machine) askGate() (Effect, bool) {
@@ -77,10 +93,10 @@ func (m *Machine) askGate() (Effect, bool) {
 		return Effect{}, true
 	}
 	if k.GateSeq > s.Seq {
-		return m.stop(CauseGate, fmt.Sprintf("flush %d is committed, the catalog has accepted flush %d (%s)", s.Seq, k.GateSeq, k.GateManifest), nil), false
+		return m.stop(CauseGate, restore, fmt.Sprintf("flush %d is committed, the catalog has accepted flush %d (%s)", s.Seq, k.GateSeq, k.GateManifest), nil), false
 	}
 	if k.GateManifest != s.Manifest {
-		return m.stop(CauseGate, fmt.Sprintf("of flush %d the catalog has accepted another manifest (%s)", s.Seq, k.GateManifest), nil), false
+		return m.stop(CauseGate, goOnAt(max(k.GateLow, k.LogStart), k.GateLow), fmt.Sprintf("of flush %d the catalog has accepted another manifest (%s)", s.Seq, k.GateManifest), nil), false
 	}
 	return Effect{}, true
 }
@@ -89,7 +105,7 @@ func (m *Machine) askGate() (Effect, bool) {
 func (m *Machine) startNew() Effect {
 	k := m.known
 	if k.NewestManifest != "" || k.GateSeq > 0 {
-		return m.stop(CauseExpired, "it was flushed before, and Kafka holds no committed offset for it any more", nil)
+		return m.stop(CauseExpired, restore, "it was flushed before, and Kafka holds no committed offset for it any more", nil)
 	}
 	offset := k.ResetOffset
 	if k.Owner.Partition >= k.OwnedPartitions {
@@ -103,7 +119,7 @@ func (m *Machine) started(in Input) Effect {
 	case Started:
 		return m.commit(State{Low: in.Offset, LeaderEpoch: m.known.LeaderEpoch, Phase: Done, Home: m.known.Home})
 	case ManifestUnreadable:
-		return m.stop(CauseManifest, "its `started` marker cannot be read", in.Err)
+		return m.stop(CauseManifest, goOnAt(m.doing.Offset, m.doing.Offset), "its `started` marker cannot be read", in.Err)
 	}
 	return m.outOfStep(in)
 }
@@ -115,14 +131,14 @@ func (m *Machine) read(in Input) Effect {
 	switch in.Kind {
 	case ManifestRead:
 	case ManifestMissing:
-		return m.stop(CauseManifest, fmt.Sprintf("the manifest of flush %d is not there", m.state.Seq), in.Err)
+		return m.stop(CauseManifest, m.withoutManifest(), fmt.Sprintf("the manifest of flush %d is not there", m.state.Seq), in.Err)
 	case ManifestUnreadable:
-		return m.stop(CauseManifest, fmt.Sprintf("the manifest of flush %d cannot be read", m.state.Seq), in.Err)
+		return m.stop(CauseManifest, m.withoutManifest(), fmt.Sprintf("the manifest of flush %d cannot be read", m.state.Seq), in.Err)
 	default:
 		return m.outOfStep(in)
 	}
 	if what := m.differs(in.Manifest); what != "" {
-		return m.stop(CauseManifest, fmt.Sprintf("the manifest of flush %d does not belong here: %s", m.state.Seq, what), in.Err)
+		return m.stop(CauseManifest, m.withoutManifest(), fmt.Sprintf("the manifest of flush %d does not belong here: %s", m.state.Seq, what), in.Err)
 	}
 	if m.state.Phase == Intent {
 		m.adopt(in.Manifest)
@@ -163,6 +179,9 @@ func (m *Machine) ready() Effect {
 		return m.do(Effect{Op: None})
 	}
 	m.checked = true
+	if from, asked := m.known.Accept.from(); asked {
+		return m.goOn(from, giving{again: true})
+	}
 	k, reach := m.known, m.state.Low
 	for _, set := range m.flushed {
 		reach = max(reach, set.Max()+1)
@@ -173,11 +192,48 @@ func (m *Machine) ready() Effect {
 	}
 	switch {
 	case reach > max(end, 0):
-		return m.stop(CauseTruncated, fmt.Sprintf("records below %d are flushed, the log of their leader epoch ends at %d", reach, end), nil)
+		return m.stop(CauseTruncated, k.cutBack(m.state.Low, end), fmt.Sprintf("records below %d are flushed, the log of their leader epoch ends at %d", reach, end), nil)
+	case m.state.Low < k.LogStart && k.Accept.loss():
+		return m.goOn(k.LogStart, giving{})
 	case m.state.Low < k.LogStart:
-		return m.stop(CauseRetention, fmt.Sprintf("records %d to %d were deleted by retention before they were flushed", m.state.Low, k.LogStart-1), nil)
+		return m.stop(CauseRetention, acceptLoss, fmt.Sprintf("records %d to %d were deleted by retention before they were flushed", m.state.Low, k.LogStart-1), nil)
 	}
 	return m.do(Effect{Op: None})
+}
+
+// foreign is what to do about another tool's commit: what was flushed says where the partition stands, or else its
+// marker; where there is neither it was another consumer's, and begins where that one ended.
+func (k *Known) foreign() Cure {
+	if k.NewestManifest != "" || k.GateSeq > 0 || k.HasStarted {
+		return restore
+	}
+	at := max(k.Offset, k.LogStart)
+	return goOnAt(at, at)
+}
+
+// elsewhere is what to do about a state that was written for another lake or cluster: what is below its low is there.
+// Where this lake was written before, what lies between is missing here.
+func (k *Known) elsewhere(s State) Cure {
+	low := s.Low
+	if k.NewestManifest != "" || k.GateSeq > 0 {
+		low = k.GateLow
+	}
+	c := goOnAt(max(s.Low, k.LogStart), low)
+	c.First = "set the lake, or the brokers, back; or, to go on in this lake"
+	return c
+}
+
+// withoutManifest is what to do when the manifest of the committed flush cannot be had: nothing below low depends on it.
+func (m *Machine) withoutManifest() Cure {
+	c := goOnAt(max(m.state.Low, m.known.LogStart), m.state.Low)
+	c.First = "restart the sink once that object can be read; or, without it"
+	return c
+}
+
+// cutBack is what to do about a log that was cut back to end, or, where that is not known (-1), to nobody knows where:
+// what is behind it now was never read.
+func (k *Known) cutBack(low, end int64) Cure {
+	return goOnAt(max(min(low, end), k.LogStart), low)
 }
 
 // plain reports whether the text can stand in metadata: ASCII without white space, as short as S3 wants keys.

@@ -338,24 +338,39 @@ func (s *stage) atGate(what string, a args) string {
 		s.gate.Raise(n, "by hand")
 		return "raised"
 	case "gap":
-		var chain []*flush.Manifest
-		for _, id := range strings.FieldsFunc(a["chain"], func(r rune) bool { return r == ',' }) {
-			chain = append(chain, s.manifests[id])
-		}
-		notes, err := s.gate.CloseGap(n, chain)
-		if err != nil {
-			return "refused: " + err.Error()
-		}
-		text := "accepts"
-		for _, n := range notes {
-			s.gate.Accept(n)
-			text += fmt.Sprintf(" %d", n.Seq)
-		}
-		return text
+		return s.closeGap(n, strings.Split(a["chain"], ","))
 	}
 	verdict, reason := s.gate.Judge(n)
 	if verdict == flush.Accept {
 		s.gate.Accept(n)
 	}
 	return strings.TrimSpace(verdict.String() + " " + reason)
+}
+
+// closeGap plays the reading of manifests, of which only those of the ids and n's own are there.
+func (s *stage) closeGap(n flush.Notification, ids []string) string {
+	there := map[string]*flush.Manifest{}
+	for _, m := range s.manifests {
+		if m.Key == n.Manifest || slices.Contains(ids, m.FlushID) {
+			there[m.Key] = m
+		}
+	}
+	text := "accepts"
+	chain, err := flush.NewChain(s.gate.Marks[n.Partition], n)
+	for err == nil {
+		l, _ := chain.Next()
+		if l.Seq == 0 {
+			return text
+		}
+		m := there[l.Manifest]
+		if m == nil {
+			return fmt.Sprintf("flush %d, %s, is not there", l.Seq, l.Manifest)
+		}
+		var got *flush.Notification
+		if got, err = chain.Read(m); got != nil {
+			s.gate.Accept(*got)
+			text += fmt.Sprintf(" %d", got.Seq)
+		}
+	}
+	return "refused: " + err.Error()
 }

@@ -9,6 +9,7 @@ package glue
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -19,6 +20,8 @@ import (
 	awsglue "github.com/aws/aws-sdk-go-v2/service/glue"
 	"github.com/aws/smithy-go/logging"
 	"github.com/aws/smithy-go/middleware"
+
+	"weir/pkg/settings"
 )
 
 // The API's limits on one call.
@@ -44,17 +47,23 @@ type Config struct {
 
 	MaxAttempts int           // of one call; 0 = the SDK's 3
 	MaxBackoff  time.Duration // between them; 0 = the SDK's 20 s
+
+	Transport http.RoundTripper // sends the requests; nil = over the network
 }
 
 // Catalog is one account's catalog in one region.
 type Catalog struct{ client *awsglue.Client }
 
 // Open makes a catalog; it sends nothing. tel hears of every attempt; nil is
-// allowed.
+// allowed. Its error is one of the AWS settings: no region, a profile that does
+// not exist.
 func Open(ctx context.Context, cfg Config, tel Observer) (*Catalog, error) {
 	loaded, err := config.LoadDefaultConfig(ctx, cfg.sdkOptions()...)
 	if err != nil {
 		return nil, fmt.Errorf("read the AWS configuration: %w", err)
+	}
+	if loaded.Region == "" { // no request could be signed
+		return nil, settings.ErrNoRegion
 	}
 	client := awsglue.NewFromConfig(loaded, func(o *awsglue.Options) {
 		if cfg.Endpoint != "" {
@@ -70,6 +79,9 @@ func Open(ctx context.Context, cfg Config, tel Observer) (*Catalog, error) {
 		})
 		o.Logger = logging.Nop{} // what matters is in errors and attempts
 		o.HTTPClient = awshttp.NewBuildableClient().WithTimeout(attemptTimeout)
+		if cfg.Transport != nil {
+			o.HTTPClient = &http.Client{Transport: cfg.Transport, Timeout: attemptTimeout}
+		}
 		o.APIOptions = append(o.APIOptions, func(s *middleware.Stack) error {
 			return s.Finalize.Insert(attempts{tel}, "Retry", middleware.After)
 		})

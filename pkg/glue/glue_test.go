@@ -8,6 +8,7 @@ import (
 	"weir/pkg/embedded"
 	"weir/pkg/glue"
 	"weir/pkg/glue/gluetest"
+	"weir/pkg/settings"
 )
 
 func start(t *testing.T, dir string) *embedded.Glue {
@@ -28,4 +29,16 @@ func TestEmbeddedConforms(t *testing.T) {
 			gluetest.Run(t, config("http://"+start(t, dir).Addr()), nil)
 		})
 	}
+}
+
+func TestWithoutARegionNothingIsOpened(t *testing.T) {
+	for _, name := range []string{"AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"} {
+		t.Setenv(name, "")
+	}
+	t.Setenv("AWS_CONFIG_FILE", "/dev/null")
+	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+	_, err := glue.Open(t.Context(), glue.Config{Endpoint: "http://here"}, nil)
+	require.ErrorIs(t, err, settings.ErrNoRegion)
+	_, err = glue.Open(t.Context(), glue.Config{Region: embedded.Region}, nil)
+	require.NoError(t, err)
 }

@@ -38,16 +38,20 @@ type CommitRequest struct {
 
 // CommitOffset sends the commit to the group's coordinator, once: a second sending
 // is the protocol's decision. It carries the topic's name and id: version 10 sends
-// the id, so that a topic that was created anew refuses the commit, and brokers that
-// do not know it read the name. What became of it is the Input's Kind; its Err says
-// why wherever that is not CommitApplied.
+// the id, so that a topic that was created anew refuses the commit. Brokers that do
+// not know it read the name, and are asked right before whether it still means the
+// same topic. What became of it is the Input's Kind; its Err says why wherever that is
+// not CommitApplied.
 func CommitOffset(ctx context.Context, cl *kgo.Client, r CommitRequest) flush.Input {
 	ctx, cancel := context.WithTimeout(ctx, r.Timeout)
 	defer cancel()
 	if err := checkMetadata(r.Metadata); err != nil {
 		return flush.Input{Kind: flush.CommitUnanswered, Err: err}
 	}
-	broker, err := coordinator(ctx, cl, r.Group)
+	broker, err := r.coordinator(ctx, cl)
+	if errors.Is(err, kerr.UnknownTopicID) {
+		return flush.Input{Kind: flush.CommitOver, Err: err}
+	}
 	if err != nil { // nothing was sent
 		return flush.Input{Kind: flush.CommitUncertain, Err: err}
 	}
@@ -147,26 +151,66 @@ func checkMetadata(md string) error {
 // coordinator finds the group's coordinator and opens the connection to it. It does
 // so for each commit: commits are rare, a remembered coordinator that moved would
 // cost a refused one, and whatever fails in here proves that nothing was sent.
-func coordinator(ctx context.Context, cl *kgo.Client, group string) (*kgo.Broker, error) {
+func (r CommitRequest) coordinator(ctx context.Context, cl *kgo.Client) (*kgo.Broker, error) {
 	req := kmsg.NewPtrFindCoordinatorRequest()
-	req.CoordinatorKey = group
-	req.CoordinatorKeys = []string{group}
+	req.CoordinatorKey = r.Group
+	req.CoordinatorKeys = []string{r.Group}
 	resp, err := req.RequestWith(ctx, cl)
 	if err != nil {
-		return nil, fmt.Errorf("find the coordinator of group %s: %w", group, err)
+		return nil, fmt.Errorf("find the coordinator of group %s: %w", r.Group, err)
 	}
 	node, code := resp.NodeID, resp.ErrorCode
 	for _, c := range resp.Coordinators {
-		if c.Key == group {
+		if c.Key == r.Group {
 			node, code = c.NodeID, c.ErrorCode
 		}
 	}
 	if err := kerr.ErrorForCode(code); err != nil {
-		return nil, fmt.Errorf("find the coordinator of group %s: %w", group, err)
+		return nil, fmt.Errorf("find the coordinator of group %s: %w", r.Group, err)
 	}
 	broker := cl.Broker(int(node))
-	if _, err := broker.Request(ctx, kmsg.NewPtrApiVersionsRequest()); err != nil {
-		return nil, fmt.Errorf("reach broker %d, the coordinator of group %s: %w", node, group, err)
+	byID, err := commitsByID(ctx, broker)
+	if err != nil {
+		return nil, fmt.Errorf("reach broker %d, the coordinator of group %s: %w", node, r.Group, err)
 	}
-	return broker, nil
+	if byID {
+		return broker, nil
+	}
+	return broker, r.sameTopic(ctx, broker)
+}
+
+// commitByID is the first version of the request that names a topic by its id.
+const commitByID = 10
+
+func commitsByID(ctx context.Context, broker *kgo.Broker) (bool, error) {
+	req := kmsg.NewPtrApiVersionsRequest()
+	req.ClientSoftwareName, req.ClientSoftwareVersion = "weir", "1" // brokers refuse a nameless client
+	resp, err := req.RequestWith(ctx, broker)
+	if err == nil {
+		err = kerr.ErrorForCode(resp.ErrorCode)
+	}
+	if err != nil {
+		return false, err
+	}
+	for _, k := range resp.ApiKeys {
+		if k.ApiKey == int16(kmsg.OffsetCommit) {
+			return k.MaxVersion >= commitByID, nil
+		}
+	}
+	return false, errors.New("it takes no commits")
+}
+
+// sameTopic asks the broker that is to store a commit by name which topic has that name:
+// one that was deleted and created again must not get the offsets of the one before it.
+func (r CommitRequest) sameTopic(ctx context.Context, broker *kgo.Broker) error {
+	d, _, err := detail(ctx, broker, r.Topic)
+	switch {
+	case errors.Is(err, ErrNoTopic):
+		return fmt.Errorf("commit offset %d of %s/%d: %w: %w", r.Offset, r.Topic, r.Partition, kerr.UnknownTopicID, err)
+	case err != nil:
+		return err
+	case lake.TopicID(d.TopicID) != r.TopicID:
+		return fmt.Errorf("commit offset %d of %s/%d: %w: its id was %s and is %s", r.Offset, r.Topic, r.Partition, kerr.UnknownTopicID, r.TopicID, lake.TopicID(d.TopicID))
+	}
+	return nil
 }

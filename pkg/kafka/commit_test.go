@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
 
 	"weir/pkg/flush"
 )
@@ -26,9 +27,9 @@ type member struct {
 	request CommitRequest
 }
 
-func newMember(t *testing.T) *member {
+func newMember(t *testing.T, opts ...kfake.Opt) *member {
 	t.Helper()
-	m := &member{kafka: cluster(t)}
+	m := &member{kafka: cluster(t, opts...)}
 	cfg := Config{Brokers: m.kafka.ListenAddrs()}
 	m.control = client(t, cfg)
 	require.NoError(t, EnsureTopics(t.Context(), m.control, []TopicSpec{layout.Events("events")}))
@@ -160,14 +161,39 @@ func TestCommitIsFencedByTheBroker(t *testing.T) {
 	require.Empty(t, m.committed(t))
 }
 
+// The topic was deleted, and is there again under its name: its offsets are not those of
+// the one that was read. Brokers that commit by name only are asked before.
 func TestCommitForATopicThatIsAnotherNow(t *testing.T) {
-	m := newMember(t)
-	_, err := kadm.NewClient(m.control).DeleteTopics(t.Context(), "events")
-	require.NoError(t, err)
-	require.NoError(t, EnsureTopics(t.Context(), m.control, []TopicSpec{layout.Events("events")}))
-	in := CommitOffset(t.Context(), m.control, m.request)
-	require.Equal(t, flush.CommitOver, in.Kind)
-	require.ErrorIs(t, in.Err, kerr.UnknownTopicID)
+	for name, opts := range map[string][]kfake.Opt{"by id": nil, "by name": {kfake.MaxVersions(kversion.V3_9_0())}} {
+		t.Run(name, func(t *testing.T) {
+			m := newMember(t, opts...)
+			require.Equal(t, flush.CommitApplied, CommitOffset(t.Context(), m.control, m.request).Kind)
+			_, err := kadm.NewClient(m.control).DeleteTopics(t.Context(), "events")
+			require.NoError(t, err)
+			in := CommitOffset(t.Context(), m.control, m.request)
+			require.Equal(t, flush.CommitOver, in.Kind)
+			require.ErrorIs(t, in.Err, kerr.UnknownTopicID)
+
+			require.NoError(t, EnsureTopics(t.Context(), m.control, []TopicSpec{layout.Events("events")}))
+			n := m.sent()
+			in = CommitOffset(t.Context(), m.control, m.request)
+			require.Equal(t, flush.CommitOver, in.Kind)
+			require.ErrorIs(t, in.Err, kerr.UnknownTopicID)
+			require.Equal(t, name == "by id", n.Load() == 1, "what is stored under a name is not sent")
+			m.topic, _, err = Describe(t.Context(), m.control, "events")
+			require.NoError(t, err)
+			require.Empty(t, m.committed(t))
+		})
+	}
+}
+
+// What the topic is cannot be found out: nothing was sent.
+func TestCommitByNameWithoutMetadata(t *testing.T) {
+	m := newMember(t, kfake.MaxVersions(kversion.V3_9_0()))
+	n := m.sent()
+	m.kafka.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Metadata}, Topic: "events", Err: kerr.LeaderNotAvailable, Count: -1})
+	require.Equal(t, flush.CommitUncertain, CommitOffset(t.Context(), m.control, m.request).Kind)
+	require.Zero(t, n.Load())
 }
 
 func TestCommitThatIsNotAnswered(t *testing.T) {

@@ -42,6 +42,9 @@ type Config struct {
 	SASL         string `name:"kafka-sasl" help:"How to authenticate: plain, scram-sha-256 or scram-sha-512. Empty: not at all."`
 	User         string `name:"kafka-user" help:"User of kafka-sasl."`
 	PasswordFile string `name:"kafka-password-file" help:"File that holds the password of kafka-user. Empty: the environment variable WEIR_KAFKA_PASSWORD."`
+
+	// Extra options beside those of the settings: tests dial a virtual network with them.
+	Extra []kgo.Opt `kong:"-"`
 }
 
 // Validate lists everything that is wrong, files included.
@@ -63,7 +66,8 @@ func (c Config) Validate() []error {
 }
 
 // Options are the client options that the settings ask for: where the brokers are
-// and how to speak to them. What a client does is the caller's to add.
+// and how to speak to them. What a client does is the caller's to add. The client writes
+// a line at every attempt to reach a broker that is away: log is to be one that bears it.
 func (c Config) Options(log *slog.Logger) ([]kgo.Opt, error) {
 	opts := []kgo.Opt{
 		kgo.SeedBrokers(c.Brokers...),
@@ -85,7 +89,7 @@ func (c Config) Options(log *slog.Logger) ([]kgo.Opt, error) {
 	if m != nil {
 		opts = append(opts, kgo.SASL(m))
 	}
-	return opts, nil
+	return append(opts, c.Extra...), nil
 }
 
 // tlsConfig is nil where TLS is off. Its error joins every fault.

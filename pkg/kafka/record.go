@@ -1,6 +1,8 @@
 package kafka
 
 import (
+	"time"
+
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"weir/pkg/event"
@@ -20,11 +22,28 @@ func FromKgo(dst *event.Record, r *kgo.Record, id lake.TopicID) {
 		Partition:   r.Partition,
 		Offset:      r.Offset,
 		LeaderEpoch: r.LeaderEpoch,
-		Timestamp:   r.Timestamp,
+		Timestamp:   timestamp(r),
 		Key:         r.Key,
 		Value:       r.Value,
 		Headers:     headers,
 	}
+}
+
+// timestamp is the record's own; event.NoTimestamp for the oldest format, which has
+// none. The client multiplies the milliseconds since 1970 to nanoseconds, and those
+// wrap around before 1677 and after 2262: a year 3000 would pass for one of our time.
+// But 10^6 is 2^6 · 15625, and 15625 has an inverse modulo 2^64, so what is left of the
+// product gives the milliseconds modulo 2^58: exact for four million years around 1970.
+func timestamp(r *kgo.Record) time.Time {
+	if r.Attrs.TimestampType() < 0 {
+		return time.UnixMilli(event.NoTimestamp)
+	}
+	nanos := r.Timestamp.UnixNano()
+	if nanos%1e6 == 0 || nanos%(1<<6) != 0 { // it did not wrap, or is none of the client's
+		return r.Timestamp
+	}
+	const inverse = 0x790fb65668c26139 // 15625 · inverse ≡ 1 (mod 2^64)
+	return time.UnixMilli(int64(uint64(nanos>>6)*inverse<<6) >> 6)
 }
 
 // ToKgo is the record to produce. Kafka gives it its partition and offset; a zero

@@ -143,16 +143,16 @@ func usable(t kmsg.MetadataResponseTopic) bool {
 	return true
 }
 
-// detail asks the brokers anew: the client's own metadata may be seconds old, and
-// remembers that a topic was missing.
-func detail(ctx context.Context, cl *kgo.Client, name string) (kmsg.MetadataResponseTopic, string, error) {
+// detail asks a broker anew: the client's own metadata may be seconds old, and remembers
+// that a topic was missing.
+func detail(ctx context.Context, cl kmsg.Requestor, name string) (kmsg.MetadataResponseTopic, string, error) {
 	req := kmsg.NewPtrMetadataRequest()
 	t := kmsg.NewMetadataRequestTopic()
 	t.Topic = &name
 	req.Topics = append(req.Topics, t)
 	resp, err := req.RequestWith(ctx, cl)
 	if err != nil {
-		return kmsg.MetadataResponseTopic{}, "", fmt.Errorf("describe topic %s: %w", name, err)
+		return kmsg.MetadataResponseTopic{}, "", fmt.Errorf("describe topic %s: %w", name, advised(err))
 	}
 	cluster := ""
 	if resp.ClusterID != nil {

@@ -22,7 +22,7 @@ var (
 
 func (w watch) OnBrokerConnect(_ kgo.BrokerMetadata, _ time.Duration, _ net.Conn, err error) {
 	if err != nil && !errors.Is(err, context.Canceled) { // the client is being closed
-		w.report(err)
+		w.report(advised(err))
 	}
 }
 

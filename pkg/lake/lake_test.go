@@ -80,6 +80,7 @@ func TestKeys(t *testing.T) {
 		"raw/sourceid=a%3Ab/dt=2026-11-23/" + flushID + "-12.jsonl.zst":                                                ObjectKey(EventLogsRaw("zstd"), p, flushID, 12),
 		"_weir/weir-sink/weir.events-0b0eff00-0000-0000-0000-000000000001/7/":                                          o.ManifestDir(),
 		"_weir/weir-sink/weir.events-0b0eff00-0000-0000-0000-000000000001/7/00000000000000000042-" + flushID + ".json": o.ManifestKey(42, flushID),
+		"_weir-bundles/weir-sink/weir.events-0b0eff00-0000-0000-0000-000000000001/7/00000000000000000042-" + flushID:   o.BundleKey(42, flushID),
 		"_weir/weir-sink/weir.events-0b0eff00-0000-0000-0000-000000000001/7/started":                                   o.StartedKey(),
 		"_weir/owners/0b0eff00-0000-0000-0000-000000000001":                                                            OwnersKey(id),
 		"_weir/catalog/weir/gate/0b0eff00-0000-0000-0000-000000000001.json":                                            GateKey("weir", id),

@@ -10,6 +10,9 @@ import (
 // stateDir holds all in the lake that is weir's own state. Query engines hide what begins with _.
 const stateDir = "_weir/"
 
+// bundleDir holds what is staged: nothing in it is state.
+const bundleDir = "_weir-bundles/"
+
 // TopicID is Kafka's id of a topic: a topic that was deleted and created again has another.
 type TopicID [16]byte
 
@@ -68,6 +71,12 @@ func (o Owner) ManifestKey(seq uint64, flushID string) string {
 
 // StartedKey is the key of the marker that says where the owner's partition was started.
 func (o Owner) StartedKey() string { return o.ManifestDir() + "started" }
+
+// BundleKey is the key of the bundle of a flush: its small files before they are put at their own keys. Bundles have a
+// prefix of their own, because a rule of the bucket may remove them.
+func (o Owner) BundleKey(seq uint64, flushID string) string {
+	return fmt.Sprintf("%s%s%020d-%s", bundleDir, strings.TrimPrefix(o.ManifestDir(), stateDir), seq, flushID)
+}
 
 // OwnersKey is the key of the object that names the group which reads a topic into this lake.
 func OwnersKey(id TopicID) string { return stateDir + "owners/" + id.String() }

@@ -77,6 +77,8 @@ func outcome(ctx context.Context, err error) string {
 		return "ok"
 	case ctx.Err() != nil:
 		return "canceled"
+	case code(err) == "NoSuchBucket": // the lake is not there, which is no answer about an object
+		return "error"
 	case s == http.StatusNotFound:
 		return "not_found"
 	case s == http.StatusPreconditionFailed:

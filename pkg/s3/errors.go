@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/smithy-go"
@@ -12,13 +13,15 @@ import (
 // What a store may answer. Everything else is the SDK's error, wrapped.
 var (
 	ErrNotFound     = errors.New("no such object")
-	ErrNoBucket     = errors.New("no such bucket")
 	ErrExists       = errors.New("the object exists")            // 412 to If-None-Match
 	ErrChanged      = errors.New("the object has changed")       // 412 to If-Match, or it is gone
 	ErrNoSuchUpload = errors.New("no such upload")               // completed, aborted or expired
 	ErrConflict     = errors.New("conflicting request going on") // 409, still after some attempts
-	ErrDenied       = errors.New("access denied")                // 401, 403: permission or credentials
 	ErrUnfit        = errors.New("the store cannot keep the flush protocol")
+
+	// What a person has to mend; it says how.
+	ErrNoBucket = errors.New("no such bucket: create it, or name another one with lake")
+	ErrDenied   = errors.New("access denied: look at the AWS credentials and at what they permit") // 401, 403
 )
 
 // wrap turns the SDK's error into a domain error, once. onPrecondition is what
@@ -43,7 +46,7 @@ func domainError(err error, onPrecondition error) error {
 		return ErrNoSuchUpload
 	case "NoSuchBucket":
 		return ErrNoBucket
-	case "NoSuchKey", "NotFound":
+	case "NoSuchKey", "NotFound", "InvalidRange": // an object that ends before does not hold what is asked for
 		return ErrNotFound
 	case "PreconditionFailed":
 		return onPrecondition
@@ -59,8 +62,17 @@ func domainError(err error, onPrecondition error) error {
 		return ErrConflict
 	case http.StatusUnauthorized, http.StatusForbidden:
 		return ErrDenied
+	case 0:
+		if noCredentials(err) {
+			return ErrDenied
+		}
 	}
 	return nil
+}
+
+// noCredentials: nobody in the SDK's chain had any. It has no type for that, only its text.
+func noCredentials(err error) bool {
+	return err != nil && strings.Contains(err.Error(), "get credentials:")
 }
 
 // code is the API error's code, "" if the store did not answer one.

@@ -16,11 +16,16 @@ import (
 // attempt would cut large parts on slow ways. Time that the reader of a body
 // spends elsewhere does not count.
 type idleClient struct {
-	client *awshttp.BuildableClient
-	idle   time.Duration
+	client interface {
+		Do(*http.Request) (*http.Response, error)
+	}
+	idle time.Duration
 }
 
-func newIdleClient(idle time.Duration) idleClient {
+func newIdleClient(idle time.Duration, transport http.RoundTripper) idleClient {
+	if transport != nil {
+		return idleClient{idle: idle, client: &http.Client{Transport: transport}}
+	}
 	return idleClient{
 		idle: idle,
 		client: awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {

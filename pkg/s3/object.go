@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"iter"
 	"strings"
@@ -37,6 +38,12 @@ func (s *Store) Put(ctx context.Context, key string, body []byte) error {
 // taken for what that sending made.
 func (s *Store) PutIfAbsent(ctx context.Context, key string, body []byte) error {
 	_, err := s.putConditional(ctx, key, body, awss3.PutObjectInput{IfNoneMatch: aws.String("*")})
+	return wrap(err, "put", key, ErrExists)
+}
+
+// PutFileIfAbsent is PutIfAbsent of an object that says what it holds.
+func (s *Store) PutFileIfAbsent(ctx context.Context, key, contentType string, body []byte) error {
+	_, err := s.putConditional(ctx, key, body, awss3.PutObjectInput{IfNoneMatch: aws.String("*"), ContentType: aws.String(contentType)})
 	return wrap(err, "put", key, ErrExists)
 }
 
@@ -116,6 +123,26 @@ func (s *Store) Get(ctx context.Context, key string) (body []byte, etag string, 
 	defer func() { _ = r.Close() }()
 	body, err = io.ReadAll(r)
 	return body, r.etag, err
+}
+
+// GetRange reads n bytes of an object from the given place on, and answers ErrNotFound where the object is absent or
+// ends before them.
+func (s *Store) GetRange(ctx context.Context, key string, from, n int64) ([]byte, error) {
+	out, err := s.client.GetObject(ctx, &awss3.GetObjectInput{
+		Bucket: s.bucket(), Key: s.key(key), Range: aws.String(fmt.Sprintf("bytes=%d-%d", from, from+n-1)),
+	})
+	if err != nil {
+		return nil, wrap(err, "get", key, ErrChanged)
+	}
+	defer func() { _ = out.Body.Close() }()
+	if there := aws.ToInt64(out.ContentLength); there != n {
+		return nil, fmt.Errorf("get %s, %d bytes from %d: it has %d: %w", key, n, from, there, ErrNotFound)
+	}
+	body := make([]byte, n)
+	if _, err := io.ReadFull(out.Body, body); err != nil {
+		return nil, fmt.Errorf("get %s, %d bytes from %d: %w", key, n, from, err)
+	}
+	return body, nil
 }
 
 // Head answers for one object, and ErrNotFound only for a 404.

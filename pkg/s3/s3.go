@@ -27,6 +27,7 @@ import (
 	"github.com/aws/smithy-go/middleware"
 
 	"weir/pkg/lake"
+	"weir/pkg/settings"
 )
 
 // Bounds of one attempt and of the pause before the next. An attempt has no
@@ -51,6 +52,8 @@ type Config struct {
 
 	IdleTimeout time.Duration // an attempt without a byte moved for so long is given up; 0 = 30 s
 	MaxBackoff  time.Duration // longest pause between attempts; 0 = 20 s
+
+	Transport http.RoundTripper // sends the requests; nil = over the network
 }
 
 // Store is one lake in one bucket. Keys are relative to the lake.
@@ -61,11 +64,15 @@ type Store struct {
 }
 
 // Open makes a store; it sends nothing. tel hears of every attempt; nil is
-// allowed. Addresses are path-style whenever an endpoint is set.
+// allowed. Addresses are path-style whenever an endpoint is set. Its error is one
+// of the AWS settings: no region, a profile that does not exist.
 func Open(ctx context.Context, cfg Config, tel Observer) (*Store, error) {
 	loaded, err := config.LoadDefaultConfig(ctx, cfg.sdkOptions()...)
 	if err != nil {
 		return nil, fmt.Errorf("read the AWS configuration: %w", err)
+	}
+	if loaded.Region == "" { // no request could be signed, and none would ever end
+		return nil, settings.ErrNoRegion
 	}
 	backoff := jitter{limit: orElse(cfg.MaxBackoff, maxBackoff)}
 	client := awss3.NewFromConfig(loaded, func(o *awss3.Options) {
@@ -75,7 +82,7 @@ func Open(ctx context.Context, cfg Config, tel Observer) (*Store, error) {
 		o.UsePathStyle = o.BaseEndpoint != nil
 		o.Retryer, o.RetryMaxAttempts = retryer(backoff), 0
 		o.Logger = logging.Nop{} // what matters is in errors and attempts
-		o.HTTPClient = newIdleClient(orElse(cfg.IdleTimeout, idleTimeout))
+		o.HTTPClient = newIdleClient(orElse(cfg.IdleTimeout, idleTimeout), cfg.Transport)
 		o.APIOptions = append(o.APIOptions, func(s *middleware.Stack) error {
 			return s.Finalize.Insert(attempts{tel}, "Retry", middleware.After)
 		})

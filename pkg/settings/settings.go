@@ -104,6 +104,10 @@ type Fault struct {
 
 func (f Fault) Error() string { return f.Setting + ": " + f.Reason }
 
+// ErrNoRegion is the one of the AWS SDK's own settings that has no default: without
+// it no request can be signed, not even to an endpoint of one's own.
+var ErrNoRegion = Fault{Setting: "AWS_REGION", Reason: "is not set, and the AWS profile names no region either"}
+
 // Faults collects what is wrong with a Config; its zero value is ready.
 type Faults []error
 

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"sync"
-	"time"
 
 	"go.opentelemetry.io/otel/trace"
 )
@@ -53,11 +51,20 @@ func newHandler(o Options) (slog.Handler, error) {
 	if out == nil {
 		out = os.Stderr
 	}
-	opts := &slog.HandlerOptions{Level: level}
+	opts := &slog.HandlerOptions{Level: level, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr { return inUnits(a) }}
 	if o.LogFormat == "text" {
 		return traceHandler{slog.NewTextHandler(out, opts)}, nil
 	}
 	return traceHandler{slog.NewJSONHandler(out, opts)}, nil
+}
+
+// inUnits writes a duration as Go does, 1.5s: JSON and OpenTelemetry have no durations, and their nanoseconds would be
+// a number whose unit nobody can see.
+func inUnits(a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.StringValue(a.Value.Duration().String())
+	}
+	return a
 }
 
 // exportedToo sends the lines that local writes to remote as well, and no others.
@@ -74,8 +81,21 @@ func (g gated) Enabled(ctx context.Context, level slog.Level) bool {
 	return g.gate.Enabled(ctx, level) && g.Handler.Enabled(ctx, level)
 }
 
+func (g gated) Handle(ctx context.Context, r slog.Record) error {
+	plain := slog.NewRecord(r.Time, r.Level, r.Message, r.PC)
+	r.Attrs(func(a slog.Attr) bool {
+		plain.AddAttrs(inUnits(a))
+		return true
+	})
+	return g.Handler.Handle(ctx, plain)
+}
+
 func (g gated) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return gated{g.Handler.WithAttrs(attrs), g.gate}
+	plain := make([]slog.Attr, len(attrs))
+	for i, a := range attrs {
+		plain[i] = inUnits(a)
+	}
+	return gated{g.Handler.WithAttrs(plain), g.gate}
 }
 
 func (g gated) WithGroup(name string) slog.Handler { return gated{g.Handler.WithGroup(name), g.gate} }
@@ -96,81 +116,4 @@ func (h traceHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
 
 func (h traceHandler) WithGroup(name string) slog.Handler {
 	return traceHandler{h.Handler.WithGroup(name)}
-}
-
-// maxReasons bounds a Limiter's memory; reasons beyond it share one budget.
-const maxReasons = 256
-
-// Limiter logs at most one line per second and reason, so that a flood of bad
-// input or a server that is down does not become a flood of lines. The next line
-// that passes says how many were suppressed. Counting is the metrics' work.
-type Limiter struct {
-	log     *slog.Logger
-	mu      sync.Mutex
-	budgets map[string]*lineBudget
-}
-
-type lineBudget struct {
-	next       time.Time
-	suppressed int
-}
-
-// NewLimiter limits lines that go to log.
-func NewLimiter(log *slog.Logger) *Limiter {
-	return &Limiter{log: log, budgets: make(map[string]*lineBudget)}
-}
-
-// Log writes the line unless one of the same reason was written within a second.
-func (l *Limiter) Log(ctx context.Context, level slog.Level, reason, msg string, args ...any) {
-	if !l.log.Enabled(ctx, level) {
-		return
-	}
-	suppressed, ok := l.admit(reason)
-	if !ok {
-		return
-	}
-	args = append(args, "reason", reason)
-	if suppressed > 0 {
-		args = append(args, "suppressed", suppressed)
-	}
-	l.log.Log(ctx, level, msg, args...)
-}
-
-// Warn is Log at its level.
-func (l *Limiter) Warn(ctx context.Context, reason, msg string, args ...any) {
-	l.Log(ctx, slog.LevelWarn, reason, msg, args...)
-}
-
-// Error is Log at its level.
-func (l *Limiter) Error(ctx context.Context, reason, msg string, args ...any) {
-	l.Log(ctx, slog.LevelError, reason, msg, args...)
-}
-
-func (l *Limiter) admit(reason string) (suppressed int, ok bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	b := l.budget(reason)
-	now := time.Now()
-	if now.Before(b.next) {
-		b.suppressed++
-		return 0, false
-	}
-	suppressed, b.suppressed = b.suppressed, 0
-	b.next = now.Add(time.Second)
-	return suppressed, true
-}
-
-func (l *Limiter) budget(reason string) *lineBudget {
-	if b := l.budgets[reason]; b != nil {
-		return b
-	}
-	if len(l.budgets) >= maxReasons {
-		reason = "other"
-	}
-	b := l.budgets[reason]
-	if b == nil {
-		b = &lineBudget{}
-		l.budgets[reason] = b
-	}
-	return b
 }

@@ -4,10 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"log/slog"
-	"strconv"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -63,36 +61,16 @@ func TestWrongLogOptionsAreNamed(t *testing.T) {
 	require.Error(t, CheckLogFormat("xml"))
 }
 
-func TestLimiterWritesOneLineASecondAndReason(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var out bytes.Buffer
-		l := NewLimiter(slog.New(slog.NewJSONHandler(&out, nil)))
-		for range 10 {
-			l.Warn(t.Context(), "malformed", "request refused", "source", "s")
-			l.Error(t.Context(), "late", "request refused")
-			time.Sleep(100 * time.Millisecond)
-		}
-		l.Warn(t.Context(), "malformed", "request refused")
-		l.Log(t.Context(), slog.LevelDebug, "debug", "hidden")
-		got := lines(t, &out)
-		require.Len(t, got, 3)
-		require.Equal(t, "malformed", got[0]["reason"])
-		require.Equal(t, "s", got[0]["source"])
-		require.NotContains(t, got[0], "suppressed")
-		require.Equal(t, "late", got[1]["reason"])
-		require.Equal(t, "ERROR", got[1]["level"])
-		require.EqualValues(t, 9, got[2]["suppressed"])
-	})
-}
-
-func TestLimiterIsBounded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var out bytes.Buffer
-		l := NewLimiter(slog.New(slog.NewJSONHandler(&out, nil)))
-		for i := range 10 * maxReasons {
-			l.Warn(t.Context(), strconv.Itoa(i), "x")
-		}
-		require.Len(t, lines(t, &out), maxReasons+1)
-		require.Len(t, l.budgets, maxReasons+1)
-	})
+// Nobody can tell from 1500000000 what it counts.
+func TestDurationsCarryTheirUnit(t *testing.T) {
+	var out, remote bytes.Buffer
+	handler, err := newHandler(Options{Output: &out})
+	require.NoError(t, err)
+	log := slog.New(exportedToo(handler, slog.NewJSONHandler(&remote, nil)))
+	log.With("every", time.Minute).WithGroup("g").Info("x", "took", 1500*time.Millisecond, "n", 7)
+	for _, b := range []*bytes.Buffer{&out, &remote} {
+		line := lines(t, b)[0]
+		require.Equal(t, "1m0s", line["every"])
+		require.Equal(t, map[string]any{"took": "1.5s", "n": 7.0}, line["g"])
+	}
 }

@@ -12,7 +12,9 @@
 package catalog
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"time"
@@ -46,6 +48,10 @@ type Config struct {
 	TopicReplication int16  `name:"topic-replication" default:"3" help:"Replicas of the topics that are created."`
 
 	Kafka kafka.Config `embed:""`
+
+	// How the lake and Glue are reached, where not as the environment says.
+	S3   s3.Config   `kong:"-"`
+	Glue glue.Config `kong:"-"`
 }
 
 // DefaultConfig is what the defaults in the tags say.
@@ -87,7 +93,7 @@ func Run(ctx context.Context, cfg Config, tel *telemetry.Telemetry) error {
 	if err := settings.Join(cfg.Validate()); err != nil {
 		return err
 	}
-	m, err := newMetrics(tel)
+	m, err := newMetrics(tel, cfg)
 	if err != nil {
 		return err
 	}
@@ -96,11 +102,13 @@ func Run(ctx context.Context, cfg Config, tel *telemetry.Telemetry) error {
 	if err != nil {
 		return err
 	}
-	store, err := s3.Open(ctx, s3.Config{Lake: location}, m.s3Attempt)
+	cfg.S3.Lake = location
+	store, err := s3.Open(ctx, cfg.S3, m.s3Attempt)
 	if err != nil {
 		return err
 	}
-	tablesOf, err := glue.Open(ctx, glue.Config{MaxBackoff: glueBackoff}, m.glueAttempt)
+	cfg.Glue.MaxBackoff = glueBackoff
+	tablesOf, err := glue.Open(ctx, cfg.Glue, m.glueAttempt)
 	if err != nil {
 		return err
 	}
@@ -114,13 +122,14 @@ func Run(ctx context.Context, cfg Config, tel *telemetry.Telemetry) error {
 	err = follower(ctx, cfg, store, tablesOf, client, m, ready)
 	if ctx.Err() != nil {
 		tel.Health.SetState(telemetry.Draining)
+		tel.Log.Info("catalog stopped")
 		return nil
 	}
 	return err
 }
 
 func follower(ctx context.Context, cfg Config, store *s3.Store, g *glue.Catalog, client *kgo.Client, m *metrics, ready func()) error {
-	if err := store.Probe(ctx); err != nil { // waits for a store that is down, refuses one that is unfit
+	if err := probe(ctx, store, m); err != nil {
 		return err
 	}
 	if err := ensureTopic(ctx, cfg, client, m); err != nil {
@@ -128,12 +137,26 @@ func follower(ctx context.Context, cfg Config, store *s3.Store, g *glue.Catalog,
 	}
 	ready()
 	s := follow.Settings{Database: cfg.Database, Lake: change.NewLake(store.Location(), tables()...), Window: window}
-	topic := follow.NewFlushTopic(client, cfg.FlushTopic, cfg.Group())
+	topic := follow.NewFlushTopic(client, cfg.FlushTopic, cfg.Group(), store.Location().String())
 	return follow.New(s, topic, store, g, g, m.fact).Run(ctx)
 }
 
+// probe refuses a store that is unfit. It waits for everything that can come back or be
+// mended meanwhile: a store that is down, a bucket or a permission that is missing.
+func probe(ctx context.Context, store *s3.Store, m *metrics) error {
+	var unfit error
+	err := follow.Retry(ctx, m.fact, follow.Objects, func() error {
+		err := store.Probe(ctx)
+		if errors.Is(err, s3.ErrUnfit) {
+			unfit, err = err, nil
+		}
+		return err
+	})
+	return cmp.Or(err, unfit)
+}
+
 func newClient(cfg Config, tel *telemetry.Telemetry, m *metrics) (*kgo.Client, error) {
-	opts, err := cfg.Kafka.Options(tel.Log)
+	opts, err := cfg.Kafka.Options(tel.ClientLog())
 	if err != nil {
 		return nil, err
 	}

@@ -24,12 +24,14 @@ import (
 	"weir/pkg/lake"
 	"weir/pkg/s3"
 	"weir/pkg/telemetry"
+	"weir/services/catalog/internal/follow"
 )
 
 // parts are the embedded servers, one of each for all tests: every test has its own
 // database and flush topic.
 var parts struct {
 	kafka *embedded.Kafka
+	s3    *embedded.S3
 	glue  *embedded.Glue
 }
 
@@ -46,6 +48,7 @@ func runMain(m *testing.M) int {
 		panic(err)
 	}
 	defer store.Close()
+	parts.s3 = store
 	if parts.kafka, err = embedded.StartKafka(embedded.KafkaOptions{Addr: "127.0.0.1:0"}); err != nil {
 		panic(err)
 	}
@@ -78,7 +81,7 @@ type rig struct {
 }
 
 func newRig(t *testing.T) *rig {
-	name := strings.ToLower(t.Name()) + strconv.FormatInt(time.Now().UnixNano(), 36) // another one with -count
+	name := strings.NewReplacer("/", "_", "'", "").Replace(strings.ToLower(t.Name())) + strconv.FormatInt(time.Now().UnixNano(), 36) // another one with -count
 	r := &rig{t: t, cfg: DefaultConfig(), stop: func() {}}
 	r.cfg.Database, r.cfg.FlushTopic, r.cfg.TopicReplication = name, name+".flushes", 1
 	r.cfg.Lake = "s3://weir/" + name
@@ -381,6 +384,80 @@ func TestAlarm(t *testing.T) {
 	r.stop()
 	r.start()
 	r.await("partition stopped at the gate: its flushes are not made visible any more", "topic_id", topicID.String())
+}
+
+// Two lakes share the flush topic, and their catalogs' databases have the same name, so
+// that they commit under one group: neither loses a flush to the other's offset.
+func TestLakesShareAFlushTopic(t *testing.T) {
+	r := newRig(t)
+	ours, theirs := r.cfg.Lake, r.cfg.Lake+"-b"
+	in := func(lake string, n flush.Notification) flush.Notification {
+		n.Lake = lake
+		return n
+	}
+	r.start()
+	r.await("created in Glue", "table", "eventlogs_raw")
+	r.publish(in(ours, note(0, 1, "s1")), in(theirs, note(0, 1, "t1")), in(theirs, note(0, 2, "t1")))
+	r.await("the flush topic also tells of another lake; its flushes are its own catalog's", "lake", theirs)
+	r.await("offset committed", "next", 3)
+	r.stop()
+
+	r.publish(in(ours, note(0, 2, "s2")))
+	r.cfg.Lake = theirs
+	r.start()
+	r.await("the flush topic also tells of another lake; its flushes are its own catalog's", "lake", ours)
+	r.await("offset committed", "next", 4)
+	r.stop()
+
+	r.cfg.Lake = ours
+	r.start()
+	r.await("offset committed", "next", 4)
+	require.ElementsMatch(t, []string{"s1", "s2", "t1"}, r.partitions("eventlogs"))
+	body, _, err := r.store.Get(t.Context(), lake.GateKey(r.cfg.Database, topicID))
+	require.NoError(t, err)
+	gate, err := codec.DecodeGate(body)
+	require.NoError(t, err)
+	require.Equal(t, uint64(2), gate.Marks[0].Seq)
+	require.Empty(t, gate.Marks[0].Alarm)
+}
+
+// A gate that cannot be read is named in the log, in /readyz and in a metric, with the
+// command that repairs it; the other topics go on.
+func TestAGateThatCannotBeRead(t *testing.T) {
+	r := newRig(t)
+	broken := lake.TopicID{9}
+	require.NoError(t, r.store.Put(t.Context(), lake.GateKey(r.cfg.Database, broken), []byte("{")))
+	r.start()
+	line := r.await("a gate cannot be read: no flush of its topic is made visible any more", "topic_id", broken.String())
+	command := "weir catalog repair --lake " + r.cfg.Lake + " --database " + r.cfg.Database
+	require.Equal(t, command, line["command"])
+	require.Contains(t, line["err"], "the gate's memory cannot be read: "+lake.GateKey(r.cfg.Database, broken))
+	theirs := note(0, 1, "x")
+	theirs.TopicID = broken
+	r.publish(theirs, note(0, 1, "s1"))
+	r.await("offset committed", "next", 2)
+	require.Equal(t, []string{"s1"}, r.partitions("eventlogs"))
+	gate := dependency(r, "gate "+broken.String())
+	require.Equal(t, "down", gate.State)
+	require.Contains(t, gate.Error, command)
+	require.True(t, r.tel.Health.Report().Ready)
+	answer := httptest.NewRecorder()
+	r.tel.MetricsHandler().ServeHTTP(answer, httptest.NewRequest("GET", "/metrics", nil))
+	require.Contains(t, answer.Body.String(), `weir_catalog_alarms_total{kind="memory"} 1`)
+}
+
+// How far a gap is can be read in /readyz for as long as it is open.
+func TestAGapIsSeen(t *testing.T) {
+	tel := telemetry.Discard()
+	m, err := newMetrics(tel, DefaultConfig())
+	require.NoError(t, err)
+	defer m.close()
+	m.fact(follow.Closing{Topic: "weir.events", TopicID: topicID, Partition: 3, Progress: flush.Progress{From: 5, To: 900, Back: 60, Passed: 4}})
+	list := tel.Health.Report().Dependencies
+	require.Equal(t, "gate weir.events/3", list[0].Name)
+	require.Equal(t, "flushes were not notified and are found by their manifests: from 5 on, visible up to 4 of 900, manifests read back to 60", list[0].Error)
+	m.fact(follow.GapClosed{Topic: "weir.events", TopicID: topicID, Partition: 3, From: 5, To: 899})
+	require.Empty(t, tel.Health.Report().Dependencies)
 }
 
 func TestKafkaDownIsWaitedFor(t *testing.T) {

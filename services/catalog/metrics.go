@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 
 	"weir/pkg/glue"
+	"weir/pkg/lake"
 	"weir/pkg/s3"
 	"weir/pkg/telemetry"
 	"weir/services/catalog/internal/follow"
@@ -29,6 +30,7 @@ type metrics struct {
 	schema     metric.Int64Counter
 	partitions metric.Int64Counter
 	alarms     metric.Int64Counter
+	elsewhere  metric.Int64Counter
 	s3Duration metric.Float64Histogram
 	s3Bytes    metric.Int64Counter
 	s3Attempts metric.Int64Counter
@@ -36,12 +38,20 @@ type metrics struct {
 
 	mu      sync.Mutex
 	pending follow.Pending // what the round at hand has to make visible
+
+	// Of the follower's goroutine only.
+	lakes         map[string]struct{}  // others, that were logged
+	closingLogged map[string]time.Time // by partition, as many as had a gap
+	repair        string               // the command that looks at what stands at the gate
 }
 
-func newMetrics(tel *telemetry.Telemetry) (*metrics, error) {
-	m := &metrics{log: tel.Log, health: tel.Health}
+// lakesLogged bounds how many other lakes are named in the log.
+const lakesLogged = 100
+
+func newMetrics(tel *telemetry.Telemetry, cfg Config) (*metrics, error) {
+	m := &metrics{log: tel.Log, health: tel.Health, lakes: make(map[string]struct{}), closingLogged: make(map[string]time.Time), repair: fmt.Sprintf("weir catalog repair --lake %s --database %s", cfg.Lake, cfg.Database)}
 	meter := tel.Meter
-	var errs [12]error
+	var errs [13]error
 	m.delay, errs[0] = meter.Float64Histogram("weir.catalog.delay", metric.WithUnit("s"), telemetry.DelaySeconds(),
 		metric.WithDescription("From the publishing of a file to the moment it can be queried."))
 	m.operations, errs[1] = meter.Int64Counter("weir.catalog.operations", metric.WithUnit("{operation}"),
@@ -54,6 +64,8 @@ func newMetrics(tel *telemetry.Telemetry) (*metrics, error) {
 		metric.WithDescription("Lake partitions sent to Glue: created, there already, or refused."))
 	m.alarms, errs[5] = meter.Int64Counter("weir.catalog.alarms", metric.WithUnit("{alarm}"),
 		metric.WithDescription("What should never happen and needs a person."))
+	m.elsewhere, errs[12] = meter.Int64Counter("weir.catalog.notifications.elsewhere", metric.WithUnit("{notification}"),
+		metric.WithDescription("Notifications of flushes in other lakes that share the flush topic: passed over."))
 	// Where one process runs the sink too, both count into the same instruments: the
 	// texts must be the sink's to the letter, or /metrics refuses the pair.
 	m.s3Duration, errs[6] = meter.Float64Histogram("weir.s3.attempt.duration", metric.WithUnit("s"), telemetry.AttemptSeconds(),
@@ -117,15 +129,33 @@ func (m *metrics) fact(f follow.Fact) {
 		m.log.Debug("offset committed", "next", f.Next)
 	case follow.SchemaChange:
 		m.schemaChange(f)
+	case follow.Closing:
+		m.closing(f)
 	case follow.GapClosed:
+		m.passes(f.Topic, f.TopicID, f.Partition)
 		m.log.Warn("notifications were missing; the manifests filled the gap", "topic", f.Topic, "partition", f.Partition, "from_seq", f.From, "to_seq", f.To)
+	case follow.Cleared:
+		m.passes(f.Topic, f.TopicID, f.Partition)
+		m.log.Info("the gate was repaired; its flushes pass again", "topic", f.Topic, "topic_id", f.TopicID.String(), "partition", f.Partition)
 	case follow.Created:
 		m.log.Info("created in Glue", "database", f.Database, "table", f.Table)
+	case follow.Elsewhere:
+		m.passedOver(f)
 	case follow.Rewound:
 		m.log.Warn("a table was not in Glue; registering its partitions again from the start of the flush topic", "table", f.Table)
 	default:
 		m.trouble(f)
 	}
+}
+
+// passedOver names each other lake once: its sinks tell of every flush.
+func (m *metrics) passedOver(f follow.Elsewhere) {
+	m.elsewhere.Add(context.Background(), int64(f.Notifications))
+	if _, logged := m.lakes[f.Lake]; logged || len(m.lakes) == lakesLogged {
+		return
+	}
+	m.lakes[f.Lake] = struct{}{}
+	m.log.Info("the flush topic also tells of another lake; its flushes are its own catalog's", "lake", f.Lake)
 }
 
 // trouble is what needs a person.
@@ -138,13 +168,14 @@ func (m *metrics) trouble(f follow.Fact) {
 			"source", f.Partition.SourceID, "dt", f.Partition.Day.String(), "err", f.Err)
 	case follow.Alarm:
 		m.alarm("gate")
-		topic := f.Topic
-		if topic == "" {
-			topic = f.TopicID.String()
-		}
-		m.health.Set("gate "+topic+"/"+strconv.Itoa(int(f.Partition)), errors.New(f.Reason))
+		command := m.repair + " --partition " + strconv.Itoa(int(f.Partition))
+		m.health.Set(gateName(f.Topic, f.TopicID, f.Partition), fmt.Errorf("stopped: %s; see %s", f.Reason, command))
 		m.log.Error("partition stopped at the gate: its flushes are not made visible any more", "topic", f.Topic,
-			"topic_id", f.TopicID.String(), "partition", f.Partition, "manifest", f.Manifest, "reason", f.Reason, "memory", f.Memory)
+			"topic_id", f.TopicID.String(), "partition", f.Partition, "manifest", f.Manifest, "reason", f.Reason, "memory", f.Memory, "command", command)
+	case follow.Unjudged:
+		m.alarm("memory")
+		m.health.Set(gateName("", f.TopicID, -1), fmt.Errorf("stopped: %w; see %s", f.Err, m.repair))
+		m.log.Error("a gate cannot be read: no flush of its topic is made visible any more", "topic_id", f.TopicID.String(), "err", f.Err, "command", m.repair)
 	case follow.Unreadable:
 		m.alarm("unreadable")
 		m.log.Error("a record of the flush topic is no notification; passed over", "offset", f.Offset, "err", f.Err)
@@ -158,6 +189,41 @@ func (m *metrics) trouble(f follow.Fact) {
 		m.alarm("rival")
 		m.log.Error("another catalog writes the same gate memory: run one for each database", "key", f.Key)
 	}
+}
+
+// gateName is how /readyz names a partition's gate; partition -1 is the whole topic's.
+func gateName(topic string, id lake.TopicID, partition int32) string {
+	if topic == "" {
+		topic = id.String()
+	}
+	if partition < 0 {
+		return "gate " + topic
+	}
+	return "gate " + topic + "/" + strconv.Itoa(int(partition))
+}
+
+// closingEvery is how often the log says how far a gap is; /readyz always does.
+const closingEvery = 10 * time.Second
+
+func (m *metrics) closing(f follow.Closing) {
+	name, p := gateName(f.Topic, f.TopicID, f.Partition), f.Progress
+	m.health.Set(name, fmt.Errorf("flushes were not notified and are found by their manifests: from %d on, visible up to %d of %d, manifests read back to %d",
+		p.From, p.Passed, p.To, p.Back))
+	since, open := m.closingLogged[name]
+	if now := time.Now(); !open || now.Sub(since) >= closingEvery {
+		m.closingLogged[name] = now
+		if open { // most gaps are closed by then
+			m.log.Warn("notifications are missing; their manifests fill the gap", "topic", f.Topic, "partition", f.Partition,
+				"from_seq", p.From, "to_seq", p.To, "visible_seq", p.Passed, "read_back_to_seq", p.Back)
+		}
+	}
+}
+
+// passes forgets what stood at the gate.
+func (m *metrics) passes(topic string, id lake.TopicID, partition int32) {
+	name := gateName(topic, id, partition)
+	m.health.Forget(name)
+	delete(m.closingLogged, name)
 }
 
 func (m *metrics) alarm(kind string) {

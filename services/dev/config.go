@@ -1,10 +1,15 @@
 package dev
 
 import (
+	"errors"
+	"io/fs"
 	"net"
+	"os"
+	"path/filepath"
 	"time"
 
 	"weir/pkg/settings"
+	"weir/services/gateway"
 	"weir/services/query"
 )
 
@@ -37,10 +42,27 @@ func (c Config) Validate() []error {
 	f.Check(c.FileAge >= 100*time.Millisecond, "file-age", "%s is shorter than 100ms", c.FileAge)
 	f.Check(c.DemoEvents >= 1 && c.DemoEvents <= 1_000_000, "demo-events", "%d is not between 1 and 1000000", c.DemoEvents)
 	f.Check(c.DemoRate >= 1 && c.DemoRate <= 100_000, "demo-rate", "%d is not between 1 and 100000", c.DemoRate)
+	c.checkSources(&f)
 	if c.Demo {
 		f.AddErr("demo", query.Available())
 	}
 	return f
+}
+
+// checkSources looks at the sources of an earlier start; the first one writes them.
+func (c Config) checkSources(f *settings.Faults) {
+	path := filepath.Join(c.Dir, sourcesFile)
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	cfg := gateway.DefaultConfig()
+	cfg.Sources = path
+	wrong := cfg.Validate() // of the sources: all else has its default
+	if len(wrong) == 0 {
+		_, err := readSender(path)
+		f.AddErr("sources", err)
+	}
+	*f = append(*f, wrong...)
 }
 
 type address struct{ setting, addr string }

@@ -76,6 +76,30 @@ func TestValidate(t *testing.T) {
 	require.Len(t, bad.Validate(), 10, "%v", bad.Validate())
 }
 
+func TestValidateReadsTheSourcesOfAnEarlierStart(t *testing.T) {
+	c := Config{
+		Dir: t.TempDir(), GatewayAddr: ":0", AdminAddr: ":1", KafkaAddr: ":2", S3Addr: ":3", GlueAddr: ":4",
+		FileAge: 3e9, DemoEvents: 1, DemoRate: -1,
+	}
+	require.Len(t, c.Validate(), 1, "the first start has none: %v", c.Validate())
+	path := filepath.Join(c.Dir, sourcesFile)
+	for text, want := range map[string][]string{
+		firstSources: nil,
+		"sources: [": {"sources: " + path + ":1: "},
+		"sources:\n- {id: /, write_keys: [k]}\n- {id: b, keys: [k]}\n": {
+			"sources: " + path + ":2: source 1", "sources: " + path + ":3: source 2", "sources: " + path + ":3: unknown field",
+		},
+		"sources: [{id: a, enabled: false}]": {"sources: " + path + " has no enabled source with a write key in plain text"},
+	} {
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+		wrong := c.Validate()
+		require.Len(t, wrong, len(want)+1, "%v", wrong)
+		for i, w := range want {
+			require.ErrorContains(t, wrong[i+1], w, text)
+		}
+	}
+}
+
 func TestPointSDKForgetsTheShellsAccount(t *testing.T) {
 	for _, name := range []string{
 		"AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL_GLUE",

@@ -69,7 +69,7 @@ func (d *process) start(ctx context.Context) error {
 
 // startParts starts the stores. They are stopped after the services.
 func (d *process) startParts() error {
-	k, err := embedded.StartKafka(embedded.KafkaOptions{Dir: filepath.Join(d.cfg.Dir, "kafka"), Addr: d.cfg.KafkaAddr, Log: d.tel.Log})
+	k, err := embedded.StartKafka(embedded.KafkaOptions{Dir: filepath.Join(d.cfg.Dir, "kafka"), Addr: d.cfg.KafkaAddr, Log: d.tel.ClientLog()})
 	if err != nil {
 		return movable(err, "kafka-addr")
 	}
@@ -77,6 +77,7 @@ func (d *process) startParts() error {
 	d.addresses.Kafka = k.Addr()
 	s, err := embedded.StartS3(embedded.S3Options{
 		Dir: filepath.Join(d.cfg.Dir, "s3"), Addr: d.cfg.S3Addr, AccessKey: AccessKey, SecretKey: SecretKey, Buckets: []string{bucket},
+		Log: d.tel.ClientLog(),
 	})
 	if err != nil {
 		return movable(err, "s3-addr")
@@ -118,7 +119,7 @@ func PointSDK(a Addresses) {
 // createEvents makes the events topic with a bound on its size; the other topics
 // are made by whoever needs them.
 func (d *process) createEvents(ctx context.Context) error {
-	opts, err := d.kafka().Options(d.tel.Log)
+	opts, err := d.kafka().Options(d.tel.ClientLog())
 	if err != nil {
 		return err
 	}

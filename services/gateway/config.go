@@ -37,6 +37,9 @@ type Config struct {
 	TopicPartitions  int32           `name:"topic-partitions" default:"12" help:"Partitions of a topic that is missing and is created."`
 	TopicReplication int16           `name:"topic-replication" default:"3" help:"Replicas of a topic that is created."`
 	TopicRetention   kafka.Retention `name:"topic-retention" default:"7d" help:"How long a topic that is created keeps its records: days such as 7d, a duration, or forever."`
+
+	// Listener opens Listen; nil = on the network. For tests on a virtual one.
+	Listener func(network, address string) (net.Listener, error) `kong:"-"`
 }
 
 // DefaultConfig is what the defaults in the tags of Config give.
@@ -64,8 +67,9 @@ func (c Config) Validate() []error {
 	c.checkNames(&f)
 	c.checkSizes(&f)
 	c.checkTopics(&f)
-	_, err := source.Load(c.Sources)
-	f.AddErr("sources", err)
+	for _, fault := range source.Check(c.Sources) {
+		f.AddErr("sources", fault)
+	}
 	return f
 }
 

@@ -150,7 +150,11 @@ func (m *metrics) refused(o ingest.Outcome) {
 	if o.Refusal.Kind >= ingest.Overloaded {
 		level = slog.LevelWarn
 	}
-	m.limited.Log(context.Background(), level, o.Refusal.Code, "request refused", "source", o.Source, "err", o.Refusal.Cause)
+	args := []any{"source", o.Source}
+	if o.Refusal.Cause != nil {
+		args = append(args, "err", o.Refusal.Cause)
+	}
+	m.limited.Log(context.Background(), level, o.Refusal.Code, "request refused", args...)
 }
 
 type sendLabels struct{ topic, errorType string }

@@ -17,11 +17,13 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"weir/pkg/kafka"
+	"weir/pkg/lake"
 	"weir/pkg/settings"
 	"weir/pkg/telemetry"
 	"weir/services/gateway/internal/httpapi"
@@ -43,6 +45,7 @@ type gateway struct {
 	metrics  *metrics
 	sources  *source.Watcher
 	client   *kgo.Client
+	topic    atomic.Pointer[lake.TopicID] // that events go to; nil = not known yet
 	limits   produce.Limits
 	producer *produce.Producer
 	ingester *ingest.Ingester
@@ -55,7 +58,11 @@ type gateway struct {
 // called once events are accepted. Kafka need not be there when Run starts: until it
 // is, requests are answered with 503.
 func Run(ctx context.Context, cfg Config, tel *telemetry.Telemetry, ready func(addr string)) error {
-	return runOn(ctx, cfg, tel, edges{listen: net.Listen}, ready)
+	e := edges{listen: net.Listen}
+	if cfg.Listener != nil {
+		e.listen = cfg.Listener
+	}
+	return runOn(ctx, cfg, tel, e, ready)
 }
 
 func runOn(ctx context.Context, cfg Config, tel *telemetry.Telemetry, e edges, ready func(addr string)) error {
@@ -140,24 +147,25 @@ func (g *gateway) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := kafka.EnsureTopics(ctx, g.client, []kafka.TopicSpec{layout.Aside(g.cfg.RejectedTopic, events)}); err != nil {
+	if err := kafka.EnsureTopics(ctx, g.client, []kafka.TopicSpec{layout.Aside(g.cfg.RejectedTopic, events.MaxMessageBytes)}); err != nil {
 		return err
 	}
 	rejected, err := g.describe(ctx, g.cfg.RejectedTopic)
 	if err != nil {
 		return err
 	}
-	g.limits.Set(map[string]int{g.cfg.Topic: events, g.cfg.RejectedTopic: rejected})
-	g.ingester.SetMaxima(events, rejected)
+	g.limits.Set(map[string]int{g.cfg.Topic: events.MaxMessageBytes, g.cfg.RejectedTopic: rejected.MaxMessageBytes})
+	g.ingester.SetMaxima(events.MaxMessageBytes, rejected.MaxMessageBytes)
+	g.topic.Store(&events.ID)
 	return nil
 }
 
-func (g *gateway) describe(ctx context.Context, topic string) (maxMessageBytes int, err error) {
+func (g *gateway) describe(ctx context.Context, topic string) (kafka.Topic, error) {
 	t, _, err := kafka.Describe(ctx, g.client, topic)
 	if err == nil && t.Compacted {
 		err = fmt.Errorf("topic %s %w", topic, errCompacted)
 	}
-	return t.MaxMessageBytes, err
+	return t, err
 }
 
 // watchKafka keeps /readyz true. A gateway is unable once Kafka has not taken
@@ -177,7 +185,7 @@ func (g *gateway) watchKafka(ctx context.Context) {
 			good = time.Now()
 			g.tel.Health.SetUnable("")
 		case time.Since(good) >= patience:
-			g.tel.Health.SetUnable("Kafka does not take events")
+			g.tel.Health.SetUnable("Kafka does not take events: " + err.Error())
 		}
 		select {
 		case <-ctx.Done():
@@ -187,10 +195,40 @@ func (g *gateway) watchKafka(ctx context.Context) {
 	}
 }
 
+// check asks the newest request how Kafka takes events, and Kafka itself where that one failed or is long ago.
 func (g *gateway) check(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	return g.producer.Check(ctx)
+	told, err := g.producer.Recent()
+	if told && err == nil {
+		return nil
+	}
+	if seen := g.look(ctx); err == nil || errors.Is(seen, kafka.ErrNoTopic) {
+		return seen
+	}
+	return err
+}
+
+// look sees whether the topic is there. Where it was created anew, what is known of the topics is learned anew.
+func (g *gateway) look(ctx context.Context) error {
+	known := g.topic.Load()
+	t, err := g.describe(ctx, g.cfg.Topic)
+	switch {
+	case known == nil && errors.Is(err, kafka.ErrNoTopic):
+		return nil // it is about to be created
+	case known == nil:
+		return err
+	case errors.Is(err, kafka.ErrNoTopic):
+		return fmt.Errorf("%w: create it again, or restart a gateway, which does", err)
+	}
+	if err != nil || t.ID == *known {
+		return err
+	}
+	if err := g.prepare(ctx); err != nil {
+		return err
+	}
+	g.producer.Forget()
+	return nil
 }
 
 func (g *gateway) reloaded(r source.Reload) {

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -159,12 +160,28 @@ func TestAccessLogSaysWhatHappenedAndNoSecrets(t *testing.T) {
 	require.Equal(t, 200, a.status)
 	<-logged
 	text := w.logs.text()
-	for _, want := range []string{`"route":"/v1/batch"`, `"status":200`, `"retry":"2"`, `"agent":"analytics-go"`, a.header.Get("X-Request-Id")} {
+	for _, want := range []string{`"route":"/v1/batch"`, `"status":200`, `"took":"`, `"retry":"2"`, `"agent":"analytics-go"`, a.header.Get("X-Request-Id")} {
 		require.Contains(t, text, want)
 	}
 	require.NotContains(t, text, "secret-id")
 	require.NotContains(t, text, "key1")
 	require.EqualValues(t, 1, w.metric(`weir_gateway_retries_total{http_route="/v1/batch"}`))
+}
+
+func TestARefusalIsLoggedWithItsCauseIfThereIsOne(t *testing.T) {
+	w := start(t, nil)
+	require.Equal(t, 401, w.post("/v1/track", `{"writeKey":"nobody","event":"e","userId":"u"}`).status)
+	require.Equal(t, 400, w.post("/v1/track", "{", "Authorization", basicKey1).status)
+	var refusals []map[string]any
+	for line := range strings.Lines(w.logs.text()) {
+		if f := fields(t, []byte(line)); f["msg"] == "request refused" {
+			refusals = append(refusals, f)
+		}
+	}
+	require.Len(t, refusals, 2)
+	require.Equal(t, "invalid_write_key", refusals[0]["reason"])
+	require.NotContains(t, refusals[0], "err")
+	require.Contains(t, refusals[1], "err")
 }
 
 func TestServerLimits(t *testing.T) {

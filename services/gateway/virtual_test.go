@@ -150,6 +150,48 @@ func TestTopicIsMadeAnew(t *testing.T) {
 	})
 }
 
+// A gateway whose topic is gone says so, with and without requests, and takes events at once when it is there again:
+// with the limits of the new one.
+func TestTopicIsGone(t *testing.T) {
+	for name, asked := range map[string]bool{"and nobody posts": false, "and somebody posts": true} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, nil, func(t *testing.T, b *bubble) {
+				b.broker()
+				a, _ := b.post("before")
+				require.Equal(t, 200, a.status)
+				cl, err := kgo.NewClient(kgo.SeedBrokers("127.0.0.1:9092"), kgo.Dialer(b.net.DialContext))
+				require.NoError(t, err)
+				defer cl.Close()
+				admin := kadm.NewClient(cl)
+				_, err = admin.DeleteTopics(t.Context(), b.cfg.Topic, b.cfg.RejectedTopic)
+				require.NoError(t, err)
+				for range 20 {
+					time.Sleep(healthInterval)
+					if asked {
+						a, _ = b.post("between")
+						requireAgain(t, a, 503, "unavailable")
+					}
+				}
+				report := b.tel.Health.Report()
+				require.False(t, report.Ready)
+				require.Contains(t, report.Reason, b.cfg.Topic)
+				require.Equal(t, "down", report.Dependencies[0].State)
+				require.Contains(t, report.Dependencies[0].Error, b.cfg.Topic)
+
+				small := "20000"
+				_, err = admin.CreateTopic(t.Context(), 4, 1, map[string]*string{"max.message.bytes": &small}, b.cfg.Topic)
+				require.NoError(t, err)
+				time.Sleep(10 * time.Second)
+				require.True(t, b.tel.Health.Report().Ready, "%+v", b.tel.Health.Report())
+				a, _ = b.post("after")
+				require.Equal(t, 200, a.status, a.body)
+				a, _ = b.post("larger than the new topic takes " + strings.Repeat("x", 25_000))
+				require.Equal(t, 200, a.status, "it is rejected, and the rejected topic is there: %s", a.body)
+			})
+		})
+	}
+}
+
 // Kafka stops answering: everyone gets an answer within the deadline, in the form
 // that their library honours, and nothing is lost of what it holds when it is back.
 func TestKafkaStopsAnswering(t *testing.T) {

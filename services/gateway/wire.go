@@ -49,7 +49,7 @@ func wire(cfg Config, tel *telemetry.Telemetry, e edges) (_ *gateway, err error)
 	if err := g.openClient(e.client); err != nil {
 		return nil, err
 	}
-	g.producer = produce.New(g.client, produce.Options{Topic: cfg.Topic, Deadline: cfg.AckDeadline, Observe: g.metrics.delivered})
+	g.producer = produce.New(g.client, produce.Options{Topics: []string{cfg.Topic, cfg.RejectedTopic}, Deadline: cfg.AckDeadline, Observe: g.metrics.delivered})
 	g.ingester = ingest.New(ingest.Options{
 		Lookup: g.sources.Lookup, Producer: g.producer, Topic: cfg.Topic, Rejected: cfg.RejectedTopic, Observe: g.metrics.ingested,
 		Limits: cfg.limits(),
@@ -76,7 +76,7 @@ func (g *gateway) abandon() {
 }
 
 func (g *gateway) openClient(more []kgo.Opt) error {
-	opts, err := g.cfg.Options(g.tel.Log)
+	opts, err := g.cfg.Options(g.tel.ClientLog())
 	if err != nil {
 		return err
 	}

@@ -203,7 +203,12 @@ func plainObject(object map[string]any) rows.Map {
 // plainNumber keeps the digits of whatever kind of number it is.
 func plainNumber(v any) any {
 	switch v := v.(type) {
-	case int8, int16, int32, uint8, uint16, uint32, uint64, int, uint, float32:
+	case float32:
+		if text := fmt.Sprint(v); json.Valid([]byte(text)) {
+			return json.Number(text)
+		}
+		return float64(v) // NaN, infinite
+	case int8, int16, int32, uint8, uint16, uint32, uint64, int, uint:
 		return json.Number(fmt.Sprint(v))
 	case fmt.Stringer: // *big.Int, Decimal
 		text := v.String()

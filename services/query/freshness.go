@@ -14,26 +14,38 @@ import (
 	"weir/pkg/s3"
 )
 
-// Freshness says how far the lake shows what came in.
+// Freshness says how new the newest row is.
 type Freshness struct {
-	Through time.Time // the newest receivedat among the rows that can be queried; zero = nothing is known
+	// Through is the newest receivedat among the rows that can be queried; zero = nothing
+	// is known. A producer that writes to Kafka by itself may claim any receivedat: one
+	// that its flush had not reached yet counts as the time of the flush.
+	Through time.Time
 	Now     time.Time
+	Ahead   bool // some receivedat was later than its flush by more than clockSkew
 }
 
-// String is the line under an answer.
+// clockSkew is how far the clocks of one installation differ without anybody's lie.
+const clockSkew = time.Minute
+
+// String is the line under an answer. It speaks of the newest row of all partitions:
+// what else has come in, only Kafka knows.
 func (f Freshness) String() string {
 	if f.Through.IsZero() {
 		return "visible through: nothing yet"
 	}
-	return fmt.Sprintf("visible through %s UTC, lag %s", f.Through.UTC().Format("2006-01-02 15:04:05.000"),
+	line := fmt.Sprintf("visible through %s UTC, lag %s: receivedat of the newest row", f.Through.UTC().Format("2006-01-02 15:04:05.000"),
 		f.Now.Sub(f.Through).Round(100*time.Millisecond))
+	if f.Ahead {
+		line += ", or its flush where receivedat lies in the future"
+	}
+	return line
 }
 
 // Freshness reads the gate's memory: for each Kafka partition the last flush that
 // the catalog made visible, and from that flush's manifest the newest receivedat
-// of its rows. It is what can be queried for sure, never more, and costs one small
-// object per partition. A source that is silent makes the lag grow: the lag is the
-// age of the newest row, not a measure of work to be done.
+// of its rows. It is never later than what can be queried, nor than now, and costs
+// one small object per partition. A source that is silent makes the lag grow: the lag
+// is the age of the newest row, not a measure of work to be done.
 func (l *Lake) Freshness(ctx context.Context) (Freshness, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.cfg.Timeout)
 	defer cancel()
@@ -57,13 +69,14 @@ func (l *Lake) Freshness(ctx context.Context) (Freshness, error) {
 	group.SetLimit(inParallel)
 	for _, key := range manifests {
 		group.Go(func() error {
-			through, err := newestRow(reading, store, key)
+			m, err := readManifest(reading, store, key)
+			if err != nil {
+				return err
+			}
 			mu.Lock()
 			defer mu.Unlock()
-			if through.After(f.Through) {
-				f.Through = through
-			}
-			return err
+			f.add(m)
+			return nil
 		})
 	}
 	if err := group.Wait(); err != nil {
@@ -96,24 +109,29 @@ func lastManifests(ctx context.Context, store *s3.Store, database string) ([]str
 	return keys, nil
 }
 
-func newestRow(ctx context.Context, store *s3.Store, manifest string) (time.Time, error) {
-	text, _, err := store.Get(ctx, manifest)
+func readManifest(ctx context.Context, store *s3.Store, key string) (*flush.Manifest, error) {
+	text, _, err := store.Get(ctx, key)
 	if err != nil {
-		return time.Time{}, err
+		return nil, err
 	}
-	m, err := codec.DecodeManifest(manifest, text)
-	if err != nil {
-		return time.Time{}, err
-	}
-	return newest(m), nil
+	return codec.DecodeManifest(key, text)
 }
 
-// newest is zero for a flush of dead letters only.
-func newest(m *flush.Manifest) (through time.Time) {
-	for _, f := range m.Files {
-		if f.MaxTime.After(through) {
-			through = f.MaxTime
+// add looks at one flush; one of dead letters only says nothing. Its rows came in
+// before it was made, and it was made before now, whatever they or its clock say.
+func (f *Freshness) add(m *flush.Manifest) {
+	reached := m.CreatedAt
+	if reached.IsZero() || reached.After(f.Now) {
+		reached = f.Now
+	}
+	for _, file := range m.Files {
+		through := file.MaxTime
+		if through.After(reached) {
+			f.Ahead = f.Ahead || through.Sub(reached) > clockSkew
+			through = reached
+		}
+		if through.After(f.Through) {
+			f.Through = through
 		}
 	}
-	return through
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 	"weir/pkg/glue"
 	"weir/pkg/lake"
 	"weir/pkg/settings"
+	"weir/services/query/rows"
 )
 
 // rowOf is one row of a file as the sink writes it: timestamps are instants.
@@ -228,6 +230,15 @@ func TestValues(t *testing.T) {
 		`"\\x6162","00112233-4455-6677-8899-aabbccddeeff",[1,null],{"a":"x","b":1},null,"0 months 2 days 0s",0.1]`, string(text))
 }
 
+func TestNumbersThatJSONDoesNotHave(t *testing.T) {
+	w := newWorld(t)
+	result, err := w.lake().Query(context.Background(), `select 'nan'::DOUBLE a, 'inf'::FLOAT b, '-inf'::DOUBLE c, ['nan'::FLOAT, 0.5] d, {'k': 'inf'::DOUBLE} e, 0.1::FLOAT f`)
+	require.NoError(t, err)
+	var out strings.Builder
+	require.NoError(t, result.Write(&out, rows.JSON))
+	require.JSONEq(t, `[{"a":"NaN","b":"Infinity","c":"-Infinity","d":["NaN",0.5],"e":{"k":"Infinity"},"f":0.1}]`, out.String())
+}
+
 func TestCacheIsBounded(t *testing.T) {
 	w := newWorld(t)
 	events := lake.EventLogs()
@@ -299,5 +310,5 @@ func TestFreshness(t *testing.T) {
 	f, err = l.Freshness(ctx)
 	require.NoError(t, err)
 	require.WithinDuration(t, newest, f.Through, 0)
-	require.Regexp(t, `^visible through `+newest.UTC().Format("2006-01-02 15:04:05.000")+` UTC, lag 3(\.\d)?s$`, f.String())
+	require.Regexp(t, `^visible through `+newest.UTC().Format("2006-01-02 15:04:05.000")+` UTC, lag 3(\.\d)?s: receivedat of the newest row$`, f.String())
 }

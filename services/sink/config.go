@@ -6,6 +6,7 @@ import (
 
 	"weir/pkg/kafka"
 	"weir/pkg/lake"
+	"weir/pkg/s3"
 	"weir/pkg/settings"
 )
 
@@ -30,6 +31,8 @@ type Config struct {
 	TopicPartitions  int32           `name:"topic-partitions" default:"12" help:"Partitions of a topic that is missing and is created."`
 	TopicReplication int16           `name:"topic-replication" default:"3" help:"Replicas of a topic that is created."`
 	TopicRetention   kafka.Retention `name:"topic-retention" default:"7d" help:"How long a topic that is created keeps its records: days such as 7d, a duration, or forever. The flush topic keeps them for ever."`
+
+	S3 s3.Config `kong:"-"` // how the lake is reached, where not as the environment says; the lake itself is Lake
 }
 
 // DefaultConfig is what the defaults in the tags of Config give.

@@ -13,10 +13,10 @@ import (
 // gauges are read when somebody asks, and only of partitions that this process owns: a
 // partition that went to another member must not stay here with its last value.
 type gauges struct {
-	lag, files, owned, paused, stopped metric.Int64ObservableGauge
-	usage, limit                       metric.Int64ObservableGauge
-	lagTime, age                       metric.Float64ObservableGauge
-	utilization                        metric.Float64ObservableGauge
+	lag, files, owned, paused, stopped, blocked, stuck metric.Int64ObservableGauge
+	usage, limit                                       metric.Int64ObservableGauge
+	lagTime, age                                       metric.Float64ObservableGauge
+	utilization                                        metric.Float64ObservableGauge
 }
 
 // watch registers the gauges of a group. Where an instrument cannot be made, metrics
@@ -40,6 +40,8 @@ func (m *metrics) watch(g *group.Group) {
 		owned:       ints("weir.sink.partitions.owned", "{partition}", "Partitions that this member has."),
 		paused:      ints("weir.sink.partitions.paused", "{partition}", "Of these, those that are not fetched just now."),
 		stopped:     ints("weir.sink.partitions.stopped", "{partition}", "Of these, those that wait for somebody to recover them."),
+		blocked:     ints("weir.sink.partitions.blocked", "{partition}", "Of these, those that wait for somebody to raise a topic's max.message.bytes."),
+		stuck:       ints("weir.sink.partitions.stuck", "{partition}", "Of these, those that have something to do and have made no progress for long."),
 		usage:       ints("weir.sink.buffer.usage", "By", "What fetched records (fetch) and open files (builder) hold."),
 		limit:       ints("weir.sink.buffer.limit", "By", "The memory budget."),
 		utilization: floats("weir.sink.buffer.utilization", "1", "Share of the memory budget that is held."),
@@ -53,14 +55,14 @@ func (m *metrics) watch(g *group.Group) {
 	m.registration, err = m.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		v.observe(o, m.topic, g, time.Now())
 		return nil
-	}, v.lag, v.lagTime, v.files, v.owned, v.paused, v.stopped, v.usage, v.limit, v.utilization, v.age)
+	}, v.lag, v.lagTime, v.files, v.owned, v.paused, v.stopped, v.blocked, v.stuck, v.usage, v.limit, v.utilization, v.age)
 	if err != nil {
 		m.log.Error("gauges cannot be registered", "err", err)
 	}
 }
 
 func (v *gauges) observe(o metric.Observer, topic metric.MeasurementOption, g *group.Group, now time.Time) {
-	var sum struct{ files, paused, stopped, queued, encoding int64 }
+	var sum struct{ files, paused, stopped, blocked, stuck, queued, encoding int64 }
 	var oldest time.Duration
 	list := g.Status()
 	for _, s := range list {
@@ -74,6 +76,12 @@ func (v *gauges) observe(o metric.Observer, topic metric.MeasurementOption, g *g
 		if s.Stopped != nil {
 			sum.stopped++
 		}
+		if s.Blocked != nil {
+			sum.blocked++
+		}
+		if s.Stuck != nil {
+			sum.stuck++
+		}
 		if !s.Opened.IsZero() {
 			oldest = max(oldest, now.Sub(s.Opened))
 		}
@@ -83,6 +91,8 @@ func (v *gauges) observe(o metric.Observer, topic metric.MeasurementOption, g *g
 	o.ObserveInt64(v.owned, int64(len(list)), topic)
 	o.ObserveInt64(v.paused, sum.paused, topic)
 	o.ObserveInt64(v.stopped, sum.stopped, topic)
+	o.ObserveInt64(v.blocked, sum.blocked, topic)
+	o.ObserveInt64(v.stuck, sum.stuck, topic)
 	o.ObserveInt64(v.usage, sum.queued, label("kind", "fetch"))
 	o.ObserveInt64(v.usage, sum.encoding, label("kind", "builder"))
 	o.ObserveInt64(v.limit, limit)

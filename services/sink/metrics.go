@@ -117,9 +117,11 @@ func (m *metrics) observe(fact any) {
 	case worker.Retried:
 		m.retries.Add(ctx, 1, label("dependency", f.Dependency))
 		m.health.Set(f.Dependency, fmt.Errorf("%s: %w", f.What, f.Err))
-		m.limit.Warn(ctx, f.Dependency, "waiting for a dependency", "dependency", f.Dependency, "what", f.What, "attempt", f.Attempt, "err", f.Err)
+		m.limit.Warn(ctx, "waiting for "+f.Dependency, "waiting for a dependency", "dependency", f.Dependency, "what", f.What, "attempt", f.Attempt, "err", f.Err)
 	case worker.Recovered:
 		m.health.Set(f.Dependency, nil)
+	case worker.Blocked:
+		m.blocked(f)
 	case worker.Started:
 		m.log.Info("partition started", "partition", f.Partition, "low", f.State.Low, "seq", f.State.Seq, "rolled_over", f.RolledOver)
 		m.forgetStop(f.Partition)
@@ -153,6 +155,8 @@ func (m *metrics) observeGroup(ctx context.Context, fact any) {
 		}
 	case group.Stopped:
 		m.stopped(f)
+	case group.Stuck:
+		m.stuck(f)
 	case group.Rejoining:
 		m.rejoins.Add(ctx, 1, m.topic)
 		m.log.Warn("joining anew", "err", f.Err)
@@ -200,20 +204,50 @@ func (m *metrics) repaired(ctx context.Context, f worker.Repaired) {
 		outcome = "over"
 	}
 	m.repairs.Add(ctx, 1, m.topic, label("outcome", outcome))
-	m.log.Warn("a lost upload was written again", "partition", f.Partition, "key", f.Key, "outcome", outcome, "err", f.Err)
+	if f.Kind == flush.Visible {
+		m.log.Warn("a lost upload was written again", "partition", f.Partition, "key", f.Key)
+		return
+	}
+	m.log.Error("a lost upload could not be written again", "partition", f.Partition, "key", f.Key, "outcome", outcome, "err", f.Err)
 }
 
 // stopped says it once in the log, and in /readyz until the partition goes on or goes
 // to another member.
 func (m *metrics) stopped(f group.Stopped) {
-	name := m.partitionName(f.Partition)
-	m.mu.Lock()
-	m.names[name] = true
-	m.mu.Unlock()
-	m.health.Set(name, f.Err)
+	m.setStop(f.Partition, f.Err)
 	if !f.Again {
 		m.log.Error("partition stopped", "partition", f.Partition, "err", f.Err)
 	}
+}
+
+// blocked says what a person has to change: in /readyz until the partition goes on, in the
+// log each time that it was tried again, which is rare.
+func (m *metrics) blocked(f worker.Blocked) {
+	if f.Err == nil {
+		m.log.Info("partition goes on", "partition", f.Partition)
+		m.forgetStop(f.Partition)
+		return
+	}
+	m.setStop(f.Partition, f.Err)
+	m.log.Error("partition waits: nothing is lost, and nothing of it is flushed until this is changed", "partition", f.Partition, "err", f.Err)
+}
+
+func (m *metrics) stuck(f group.Stuck) {
+	if f.Err == nil {
+		m.log.Info("partition makes progress again", "partition", f.Partition)
+		m.forgetStop(f.Partition)
+		return
+	}
+	m.setStop(f.Partition, f.Err)
+	m.log.Error("partition is stuck", "partition", f.Partition, "err", f.Err)
+}
+
+func (m *metrics) setStop(p int32, err error) {
+	name := m.partitionName(p)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.names[name] = true
+	m.health.Set(name, err)
 }
 
 func (m *metrics) forgetStop(p int32) {

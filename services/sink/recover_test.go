@@ -16,7 +16,7 @@ import (
 
 func (w *world) recover(change ...func(*RecoverConfig)) ([]Recovered, error) {
 	w.t.Helper()
-	cfg := RecoverConfig{Kafka: w.cfg.Kafka, Group: w.cfg.Group, Topic: w.cfg.Topic, FlushTopic: w.cfg.FlushTopic, Lake: w.cfg.Lake}
+	cfg := RecoverConfig{Kafka: w.cfg.Kafka, Group: w.cfg.Group, Topic: w.cfg.Topic, FlushTopic: w.cfg.FlushTopic, DeadLetterTopic: w.cfg.DeadLetterTopic, Lake: w.cfg.Lake, From: -1}
 	for _, c := range change {
 		c(&cfg)
 	}
@@ -111,6 +111,7 @@ func TestRecoverHalfPublished(t *testing.T) {
 	m := w.manifests()[0]
 	require.Len(t, m.Files, 4)
 	require.NoError(t, os.Remove(theS3.Root()+"/"+w.store.Location().Bucket+"/"+w.store.Location().Key(m.Files[0].Key)))
+	require.NoError(t, os.Remove(theS3.Root()+"/"+w.store.Location().Bucket+"/"+w.store.Location().Key(m.Bundle)))
 	_, err := w.admin().DeleteTopics(t.Context(), w.cfg.FlushTopic)
 	require.NoError(t, err)
 	w.loseOffsets()
@@ -147,7 +148,7 @@ func TestRecoverRefuses(t *testing.T) {
 	require.ErrorIs(t, err, ErrUnrecovered)
 	require.EqualError(t, err, "not everything could be recovered: 1 of 2 partitions are as they were")
 	require.Equal(t, []string{"refused", "kept"}, results(all))
-	require.Equal(t, "records 20 to 24 were deleted by retention before they were flushed", all[0].Why)
+	require.Equal(t, "records 20 to 24 were deleted by retention before they were flushed; to go on without them: --accept-loss", all[0].Why)
 	_, ok := w.state(0)
 	require.False(t, ok)
 

@@ -36,6 +36,7 @@ import (
 const (
 	uploaders          = 8        // parts on their way at once
 	maxOpenFiles       = 2_000    // of one partition: their notification fits into 1 MiB, Kafka's default for a topic
+	maxBehind          = 4 << 20  // records; the sets of what is flushed above one table's oldest file stay below 0.6 MiB
 	maxDeadLetters     = 10_000   // of one partition before they are cut
 	maxDeadLetterBytes = 16 << 20 // of one partition before they are cut
 )
@@ -55,11 +56,12 @@ func Run(ctx context.Context, cfg Config, tel *telemetry.Telemetry) error {
 	defer m.close()
 	retry := worker.Retry{Observe: m.observe}
 
-	store, err := s3.Open(ctx, s3.Config{Lake: location}, m.s3Attempt)
+	cfg.S3.Lake = location
+	store, err := s3.Open(ctx, cfg.S3, m.s3Attempt)
 	if err != nil {
 		return err
 	}
-	options, err := cfg.Kafka.Options(tel.Log)
+	options, err := cfg.Kafka.Options(tel.ClientLog())
 	if err != nil {
 		return err
 	}
@@ -78,7 +80,7 @@ func Run(ctx context.Context, cfg Config, tel *telemetry.Telemetry) error {
 		Options: options, Store: store,
 		Tables: []*worker.Table{eventLogs(), eventLogsRaw(cfg.RawCodec)}, Readable: readable(cfg.RawCodec),
 		Limits: cut.Limits{
-			FileSize: int64(cfg.FileSize), FileAge: cfg.FileAge, OpenFiles: maxOpenFiles,
+			FileSize: int64(cfg.FileSize), FileAge: cfg.FileAge, OpenFiles: maxOpenFiles, Behind: maxBehind,
 			DeadLetters: maxDeadLetters, DeadLetterBytes: maxDeadLetterBytes,
 		},
 		Uploaders: worker.NewUploaders(uploaders),
@@ -91,7 +93,11 @@ func Run(ctx context.Context, cfg Config, tel *telemetry.Telemetry) error {
 	m.watch(g)
 	stop := context.AfterFunc(ctx, func() { tel.Health.SetState(telemetry.Draining) })
 	defer stop()
-	return g.Run(ctx)
+	if err := g.Run(ctx); err != nil {
+		return err
+	}
+	tel.Log.Info("sink stopped")
+	return nil
 }
 
 // drained makes the end of ctx no failure.

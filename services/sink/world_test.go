@@ -82,19 +82,19 @@ type world struct {
 }
 
 // newWorld runs beside other tests: most of each is waiting.
-func newWorld(t *testing.T, partitions int32) *world {
+func newWorld(t *testing.T, partitions int32, opts ...kfake.Opt) *world {
 	t.Helper()
 	t.Parallel()
-	return newSerialWorld(t, partitions)
+	return newSerialWorld(t, partitions, opts...)
 }
 
 // newSerialWorld is for tests that change the environment.
-func newSerialWorld(t *testing.T, partitions int32) *world {
+func newSerialWorld(t *testing.T, partitions int32, opts ...kfake.Opt) *world {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.ClusterID("world"), kfake.GroupMinSessionTimeout(time.Second),
-		kfake.ListenFn(func(string, string) (net.Listener, error) { return ln, nil }))
+	cluster, err := kfake.NewCluster(append(opts, kfake.NumBrokers(1), kfake.ClusterID("world"), kfake.GroupMinSessionTimeout(time.Second),
+		kfake.ListenFn(func(string, string) (net.Listener, error) { return ln, nil }))...)
 	require.NoError(t, err)
 	t.Cleanup(cluster.Close)
 	cfg := DefaultConfig()
@@ -416,6 +416,7 @@ func (w *world) requireNotified() {
 	for _, r := range w.read(w.cfg.FlushTopic) {
 		n, err := codec.DecodeCommitted(r.Value)
 		require.NoError(w.t, err)
+		require.Equal(w.t, w.cfg.Lake, n.Lake)
 		before := last[n.Partition]
 		if n.Seq == before.Seq {
 			require.Equal(w.t, before.Manifest, n.Manifest, "two manifests under one seq")

@@ -2,22 +2,16 @@ package verify
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
-	"sync"
-
-	"golang.org/x/sync/errgroup"
 
 	"weir/pkg/flush"
-	"weir/pkg/flush/codec"
 	"weir/pkg/kafka"
 	"weir/pkg/lake"
-	"weir/pkg/s3"
 	"weir/services/verify/internal/account"
 )
-
-const requestsAtOnce = 16
 
 // listObjects lists what is visible under the tables' folders. It comes first: an
 // object is visible only after its flush was decided, so the committed offsets that
@@ -29,8 +23,11 @@ func (v *verifier) listObjects(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			if !hidden(o.Key) {
-				v.objects[o.Key] = o.Bytes
+			if hidden(o.Key) {
+				continue
+			}
+			if err := v.spool.add(entry{says: visible, key: o.Key, bytes: o.Bytes}); err != nil {
+				return err
 			}
 		}
 	}
@@ -64,111 +61,35 @@ func (v *verifier) gather(ctx context.Context) ([]account.Partition, error) {
 	if err != nil {
 		return nil, err
 	}
-	loc := v.store.Location()
-	home := flush.Home(v.cluster, v.topic.ID, loc.Bucket, loc.Prefix)
+	home := flush.Home(v.cluster, v.topic.ID, v.location.Bucket, v.location.Prefix)
 	list := make([]account.Partition, len(numbers))
 	for i, n := range numbers {
 		p := &list[i]
 		p.Owner = lake.Owner{Group: v.cfg.Group, Topic: v.topic.Name, TopicID: v.topic.ID, Partition: n}
-		p.Home = home
-		p.LogStart = spans[n].Start
+		p.ClusterID, p.Home = v.cluster, home
+		p.LogStart, p.LogEnd = spans[n].Start, spans[n].End
 		if c, ok := committed[n]; ok {
 			p.Committed = true
 			p.State, p.StateErr = flush.ParseMetadata(c.Offset, c.LeaderEpoch, c.Metadata)
+		}
+		if err := v.explain(ctx, p); err != nil {
+			return nil, err
 		}
 	}
 	return list, nil
 }
 
-// manifests reads the partition's manifests up to the committed seq; later ones are
-// attempts, or flushes of after the reading.
-func (v *verifier) manifests(ctx context.Context, p *account.Partition) error {
-	for o, err := range v.store.List(ctx, p.Owner.ManifestDir(), "") {
-		if err != nil {
-			return err
-		}
-		if _, _, _, err := lake.ParseManifestKey(o.Key); err == nil {
-			p.Keys = append(p.Keys, o.Key)
-		}
+// explain fetches what tells more of a partition that cannot be accounted for.
+func (v *verifier) explain(ctx context.Context, p *account.Partition) (err error) {
+	switch {
+	case !p.Committed:
+		p.Newest, err = v.newest(ctx, p.Owner)
+	case p.StateErr == nil && p.State.Home != p.Home && p.State.Manifest != "":
+		var m manifest
+		m, err = v.readManifest(ctx, manifest{key: p.State.Manifest})
+		p.Named = m.read
 	}
-	var wanted []string
-	for _, key := range p.Keys {
-		_, seq, _, _ := lake.ParseManifestKey(key)
-		if !p.Committed || p.StateErr != nil || seq <= p.State.Seq {
-			wanted = append(wanted, key)
-		}
-	}
-	var err error
-	p.Manifests, p.Broken, err = v.readManifests(ctx, wanted)
 	return err
-}
-
-func (v *verifier) readManifests(ctx context.Context, keys []string) (map[string]*flush.Manifest, map[string]error, error) {
-	read, broken := make(map[string]*flush.Manifest), make(map[string]error)
-	var mu sync.Mutex
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(requestsAtOnce)
-	for _, key := range keys {
-		group.Go(func() error {
-			body, _, err := v.store.Get(ctx, key)
-			if errors.Is(err, s3.ErrNotFound) {
-				return nil // removed since it was listed: as if it had never been
-			}
-			if err != nil {
-				return err
-			}
-			m, err := codec.DecodeManifest(key, body)
-			mu.Lock()
-			defer mu.Unlock()
-			if err != nil {
-				broken[key] = err
-				return nil
-			}
-			for i := range m.Files {
-				m.Files[i].Parts = nil // many, and of no use here
-			}
-			read[key] = m
-			return nil
-		})
-	}
-	return read, broken, group.Wait()
-}
-
-// lookAgain asks for the files that the listing did not have: they may have become
-// visible since.
-func (v *verifier) lookAgain(ctx context.Context, l *account.Ledger) error {
-	var mu sync.Mutex
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(requestsAtOnce)
-	for _, key := range l.Unlisted(v.objects) {
-		group.Go(func() error {
-			o, err := v.store.Head(ctx, key)
-			if errors.Is(err, s3.ErrNotFound) {
-				return nil
-			}
-			if err != nil {
-				return err
-			}
-			mu.Lock()
-			v.objects[key] = o.Bytes
-			mu.Unlock()
-			return nil
-		})
-	}
-	return group.Wait()
-}
-
-// orphans reports the visible objects that no decided flush names. Objects that
-// another topic or group put there are asked about in their manifests, which are
-// read only if there is something left to explain.
-func (v *verifier) orphans(ctx context.Context) error {
-	if len(account.Orphans(v.objects, v.named, nil)) > 0 {
-		if err := v.foreign(ctx); err != nil {
-			return err
-		}
-	}
-	v.report.Findings = append(v.report.Findings, account.Orphans(v.objects, v.named, v.claimed)...)
-	return nil
 }
 
 // foreign names the files of flushes of other topics, topic ids and groups. Their
@@ -176,31 +97,37 @@ func (v *verifier) orphans(ctx context.Context) error {
 func (v *verifier) foreign(ctx context.Context) error {
 	v.cfg.Progress("reading the manifests of other topics")
 	ours := lake.Owner{Group: v.cfg.Group, Topic: v.topic.Name, TopicID: v.topic.ID}
-	var keys []string
-	owners := make(map[string]struct{})
-	for o, err := range v.store.List(ctx, "_weir/", "") {
-		if err != nil {
-			return err
-		}
-		owner, _, _, err := lake.ParseManifestKey(o.Key)
-		if err != nil {
-			continue
-		}
-		owner.Partition = ours.Partition
-		if owner != ours {
-			keys = append(keys, o.Key)
-			owners[fmt.Sprintf("topic %s (%s), group %s", owner.Topic, owner.TopicID, owner.Group)] = struct{}{}
+	keys := func(yield func(manifest, error) bool) {
+		for o, err := range v.store.List(ctx, "_weir/", "") {
+			owner, _, _, parseErr := lake.ParseManifestKey(o.Key)
+			owner.Partition = ours.Partition
+			if err == nil && (parseErr != nil || owner == ours) {
+				continue
+			}
+			if !yield(manifest{key: o.Key}, err) || err != nil {
+				return
+			}
 		}
 	}
-	read, _, err := v.readManifests(ctx, keys)
-	if err != nil {
-		return err
+	others := make(map[string]struct{})
+	same := make(map[string]struct{})
+	err := v.readInOrder(ctx, keys, func(m manifest) error {
+		if m.read == nil {
+			return nil
+		}
+		other := fmt.Sprintf("topic %s (%s), group %s, cluster %s", m.read.Topic, m.read.TopicID, m.read.Group, m.read.ClusterID)
+		others[other] = struct{}{}
+		if m.read.Topic == ours.Topic {
+			same[other] = struct{}{}
+		}
+		return v.say(believed, m)
+	})
+	v.report.Others = slices.Sorted(maps.Keys(others))
+	for _, other := range slices.Sorted(maps.Keys(same)) {
+		v.report.Notes = append(v.report.Notes, account.Finding{
+			Kind: account.SameName, Topic: ours.Topic, Partition: -1,
+			Detail: fmt.Sprintf("%s has written into this lake too: its rows have the same kafkatopic as those of %s of cluster %s; count by sourceid and dt, or by file, to tell them apart", other, ours.TopicID, v.cluster),
+		})
 	}
-	for _, m := range read {
-		v.name(m)
-	}
-	for owner := range owners {
-		v.report.Others = append(v.report.Others, owner)
-	}
-	return nil
+	return err
 }

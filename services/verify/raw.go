@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"math"
 	"os"
 	"slices"
 	"strings"
@@ -19,6 +20,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"weir/pkg/flush"
+	"weir/pkg/lake"
 	"weir/pkg/s3"
 	"weir/services/verify/internal/account"
 )
@@ -41,39 +43,60 @@ type rawFile struct {
 
 // raw reads the partition's records once, and beside them the raw files that they
 // must be in: as many files are open as there were open lake partitions.
-func (c *rowCheck) raw(ctx context.Context, v *verifier, l *account.Ledger, files []*flush.File) error {
+func (c *rowCheck) raw(ctx context.Context, v *verifier, l *account.Ledger) error {
 	p := l.Owner().Partition
 	span, err := v.span(ctx, p)
 	if err != nil {
 		return err
 	}
-	r := &rawPass{check: c, v: v, l: l, waiting: slices.Clone(files), logStart: span.Start}
-	slices.SortFunc(r.waiting, func(a, b *flush.File) int { return cmp.Compare(a.Offsets.Min(), b.Offsets.Min()) })
+	next, stop := iter.Pull2(v.chainOf(ctx, l))
+	defer stop()
+	r := &rawPass{check: c, v: v, l: l, next: next, logStart: span.Start}
 	defer r.closeAll()
-	end := l.State().Low
-	for _, f := range files {
-		end = max(end, f.Offsets.Max()+1)
+	if err := r.advance(); err != nil {
+		return err
 	}
-	err = v.scan(ctx, p, max(span.Start, l.First), min(end, span.End), func(rec *kgo.Record) error { return r.record(ctx, rec) })
+	end := min(max(l.State().Low, l.End(lake.EventLogsRawName)), span.End)
+	err = v.scan(ctx, p, max(span.Start, l.First), end, func(rec *kgo.Record) error { return r.record(ctx, rec) })
 	if err != nil {
 		return err
 	}
-	return r.rest(ctx)
+	return r.until(ctx, math.MaxInt64)
 }
 
-// rawPass goes through a partition and its raw files at the same time.
+// chainOf is chain, to be pulled.
+func (v *verifier) chainOf(ctx context.Context, l *account.Ledger) iter.Seq2[*flush.Manifest, error] {
+	return func(yield func(*flush.Manifest, error) bool) {
+		enough := errors.New("enough")
+		err := v.chain(ctx, l, func(m *flush.Manifest) error {
+			if !yield(m, nil) {
+				return enough
+			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, enough) {
+			yield(nil, err)
+		}
+	}
+}
+
+// rawPass goes through a partition and its raw files at the same time. A manifest is
+// read when the records come near it, and forgotten with its last file.
 type rawPass struct {
 	check    *rowCheck
 	v        *verifier
 	l        *account.Ledger
-	waiting  []*flush.File // not yet open, by lowest offset
+	next     func() (*flush.Manifest, error, bool)
+	ahead    *flush.Manifest // the next one whose files are not waiting yet, nil = there is none
+	waiting  []*flush.File   // not yet open, by lowest offset
 	open     rawHeap
 	logStart int64
 }
 
 const progressEvery = 100_000 // records
 
-// record compares one record with its line.
+// record compares one record with its line, or its lines: a record that stands in two
+// files is in both.
 func (r *rawPass) record(ctx context.Context, rec *kgo.Record) error {
 	if r.v.report.Rows.Records++; r.v.report.Rows.Records%progressEvery == 0 {
 		r.v.cfg.Progress(fmt.Sprintf("comparing the records of partition %d, at offset %d", rec.Partition, rec.Offset))
@@ -81,27 +104,58 @@ func (r *rawPass) record(ctx context.Context, rec *kgo.Record) error {
 	if err := r.until(ctx, rec.Offset); err != nil {
 		return err
 	}
-	if len(r.open) == 0 || r.open[0].at != rec.Offset {
-		return nil // a dead letter, or lost: the account has said so
+	// In none: a dead letter, or lost: the account has said so.
+	for len(r.open) > 0 && r.open[0].at == rec.Offset {
+		f := r.open[0]
+		line, ok := r.line(f)
+		if ok && !bytes.Equal(line, oneLine(rec.Value)) {
+			f.differ = f.differ.Add(rec.Offset)
+		}
+		r.forward()
 	}
-	f := r.open[0]
-	line, ok := r.line(f)
-	if ok && !bytes.Equal(line, oneLine(rec.Value)) {
-		f.differ = f.differ.Add(rec.Offset)
-	}
-	r.forward()
 	return nil
 }
 
 // until opens the files that begin at offset or before, and passes over the lines
 // below it: Kafka has no record for them.
 func (r *rawPass) until(ctx context.Context, offset int64) error {
-	for len(r.waiting) > 0 && r.waiting[0].Offsets.Min() <= offset {
-		f := r.waiting[0]
-		r.waiting = r.waiting[1:]
-		if err := r.start(ctx, f); err != nil {
+	for r.ahead != nil {
+		begins := r.l.Floor(r.ahead)
+		if begins > offset {
+			break
+		}
+		if err := r.below(ctx, begins); err != nil {
 			return err
 		}
+		r.waiting = append(r.waiting, published(r.l, r.ahead, lake.EventLogsRawName)...)
+		slices.SortStableFunc(r.waiting, func(a, b *flush.File) int { return cmp.Compare(a.Offsets.Min(), b.Offsets.Min()) })
+		if err := r.advance(); err != nil {
+			return err
+		}
+	}
+	if err := r.below(ctx, offset); err != nil {
+		return err
+	}
+	return r.begin(ctx, offset)
+}
+
+// advance reads the next manifest.
+func (r *rawPass) advance() error {
+	m, err, ok := r.next()
+	if err != nil {
+		return err
+	}
+	if !ok {
+		m = nil
+	}
+	r.ahead = m
+	return nil
+}
+
+// below passes over all lines below offset.
+func (r *rawPass) below(ctx context.Context, offset int64) error {
+	if err := r.begin(ctx, offset-1); err != nil {
+		return err
 	}
 	for len(r.open) > 0 && r.open[0].at < offset {
 		f := r.open[0]
@@ -115,17 +169,12 @@ func (r *rawPass) until(ctx context.Context, offset int64) error {
 	return nil
 }
 
-// rest reads what Kafka no longer has records for, to the end.
-func (r *rawPass) rest(ctx context.Context) error {
-	for len(r.waiting) > 0 || len(r.open) > 0 {
-		to := int64(0)
-		if len(r.waiting) > 0 {
-			to = r.waiting[0].Offsets.Min()
-		}
-		if len(r.open) > 0 {
-			to = max(to, r.open[0].at+1)
-		}
-		if err := r.until(ctx, to); err != nil {
+// begin opens the files that begin at offset or before.
+func (r *rawPass) begin(ctx context.Context, offset int64) error {
+	for len(r.waiting) > 0 && r.waiting[0].Offsets.Min() <= offset {
+		f := r.waiting[0]
+		r.waiting = r.waiting[1:]
+		if err := r.start(ctx, f); err != nil {
 			return err
 		}
 	}
@@ -203,7 +252,7 @@ func (r *rawPass) finish(f *rawFile) {
 	}
 	r.v.report.Rows.Uncompared += f.old
 	if f.err == nil && len(f.differ)+len(f.unknown) == 0 && f.old == 0 {
-		r.l.Forgive(f.file.Key)
+		r.v.forgive(f.file.Key)
 	}
 }
 

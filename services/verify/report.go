@@ -27,7 +27,7 @@ type Report struct {
 	Partitions []PartitionReport `json:"partitions"`
 	Others     []string          `json:"others,omitempty"` // who else has written into the lake; not verified here
 	Rows       *RowsReport       `json:"rows,omitempty"`   // nil = not asked for
-	Findings   []Finding         `json:"findings"`         // empty = nothing is missing or doubled
+	Findings   []Finding         `json:"findings"`         // empty = nothing is missing or doubled, loss that was accepted aside
 	Notes      []Finding         `json:"notes"`
 }
 
@@ -39,6 +39,8 @@ type PartitionReport struct {
 	First          int64             `json:"first"`       // lowest offset accounted for
 	Low            int64             `json:"low"`         // every record below is visible
 	DeadLetters    int64             `json:"dead_letters"`
+	LossAccepted   account.Ranges    `json:"loss_accepted,omitempty"` // lost records whose loss an operator has accepted
+	ReadAgain      account.Ranges    `json:"read_again,omitempty"`    // what an operator had the sink read a second time
 	Tables         []account.Summary `json:"tables"`
 	LakePartitions []account.Summary `json:"lake_partitions"`
 }
@@ -70,7 +72,7 @@ func (r *Report) add(l *account.Ledger) {
 	s := l.State()
 	r.Partitions = append(r.Partitions, PartitionReport{
 		Partition: l.Owner().Partition, Seq: s.Seq, InProgress: s.Phase == flush.Intent,
-		First: l.First, Low: s.Low, DeadLetters: l.Dead().Len(),
+		First: l.First, Low: s.Low, DeadLetters: l.DeadLetters, LossAccepted: l.GivenUp, ReadAgain: l.Again(),
 		Tables: l.Tables(), LakePartitions: l.LakePartitions(),
 	})
 	r.Findings = append(r.Findings, l.Findings...)
@@ -100,12 +102,29 @@ func (r *Report) WriteText(w io.Writer) error {
 	for _, o := range r.Others {
 		fmt.Fprintf(t, "not verified here: files of %s\n", o)
 	}
-	if r.OK() {
-		fmt.Fprintln(t, "\nnothing is missing, nothing is doubled")
-	} else {
-		fmt.Fprintf(t, "\n%d faults\n", len(r.Findings))
-	}
+	fmt.Fprintln(t, "\n"+r.conclusion())
 	return t.Flush()
+}
+
+// conclusion is the last line: what is not as it should be is never left out of it.
+func (r *Report) conclusion() string {
+	var accepted []string
+	for _, p := range r.Partitions {
+		if len(p.LossAccepted) > 0 {
+			accepted = append(accepted, fmt.Sprintf("%s/%d offsets %s", r.Topic, p.Partition, p.LossAccepted))
+		}
+	}
+	what := ""
+	if len(accepted) > 0 {
+		what = "lost, accepted by an operator: " + strings.Join(accepted, ", ") + "\n"
+	}
+	switch {
+	case !r.OK():
+		return what + fmt.Sprintf("%d faults", len(r.Findings))
+	case what != "":
+		return what + "nothing else is missing, nothing is doubled"
+	}
+	return "nothing is missing, nothing is doubled"
 }
 
 func (r *Report) writeList(w io.Writer, title string, list []Finding) {

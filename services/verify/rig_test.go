@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -71,6 +72,7 @@ type rig struct {
 	client  *kgo.Client
 	store   *s3.Store
 	topic   kafka.Topic
+	cluster string
 	home    string
 	owner   lake.Owner
 	records map[int64]*kgo.Record
@@ -78,6 +80,13 @@ type rig struct {
 }
 
 func newRig(t *testing.T) *rig {
+	r := newEmptyRig(t)
+	r.fill()
+	return r
+}
+
+// newEmptyRig has no record yet.
+func newEmptyRig(t *testing.T) *rig {
 	r := &rig{t: t, cfg: DefaultConfig(), records: make(map[int64]*kgo.Record)}
 	name := strings.ToLower(strings.NewReplacer("/", "-").Replace(t.Name())) + strconv.FormatInt(time.Now().UnixNano(), 36)
 	r.cfg.Topic, r.cfg.Lake = name, "s3://weir/"+name
@@ -92,13 +101,17 @@ func newRig(t *testing.T) *rig {
 	require.NoError(t, err)
 	spec := kafka.Layout{Partitions: 1, Replication: 1, Retention: kafka.Forever}.Events(name)
 	require.NoError(t, kafka.EnsureTopics(t.Context(), r.client, []kafka.TopicSpec{spec}))
-	var cluster string
-	r.topic, cluster, err = kafka.Describe(t.Context(), r.client, name)
+	r.topic, r.cluster, err = kafka.Describe(t.Context(), r.client, name)
 	require.NoError(t, err)
-	r.home = flush.Home(cluster, r.topic.ID, loc.Bucket, loc.Prefix)
+	r.home = flush.Home(r.cluster, r.topic.ID, loc.Bucket, loc.Prefix)
 	r.owner = lake.Owner{Group: r.cfg.Group, Topic: name, TopicID: r.topic.ID}
-	r.fill()
 	return r
+}
+
+// own makes the topic the group's in this lake, as a sink does before all else.
+func (r *rig) own() {
+	body := fmt.Sprintf(`{"format":1,"group":%q,"topic":%q,"lake":%q,"partitions":1}`, r.owner.Group, r.owner.Topic, r.cfg.Lake)
+	r.put(lake.OwnersKey(r.owner.TopicID), []byte(body))
 }
 
 func (r *rig) fill() {
@@ -139,6 +152,7 @@ func ofSource(s string, first, last int64) *flush.Offsets {
 
 // sink writes the lake as a sink would.
 func (r *rig) sink() {
+	r.own()
 	r.flush(0, 1, []file{{"a", ofSource("a", 0, 7)}}, nil)
 	r.flush(1, 20, []file{{"a", ofSource("a", 8, 19)}, {"b", ofSource("b", 0, 19)}}, []flush.DeadLetter{{Offset: 5, Reason: "malformed"}})
 	r.commit(flush.Done)
@@ -154,7 +168,7 @@ func (r *rig) flush(low, next int64, files []file, dead []flush.DeadLetter) *flu
 	seq := uint64(len(r.made) + 1)
 	loc := r.store.Location()
 	m := &flush.Manifest{
-		Format: flush.Format, ClusterID: "c", Group: r.owner.Group, Topic: r.owner.Topic, TopicID: r.owner.TopicID,
+		Format: flush.Format, ClusterID: r.cluster, Group: r.owner.Group, Topic: r.owner.Topic, TopicID: r.owner.TopicID,
 		Seq: seq, FlushID: fmt.Sprintf("f%d", seq), MemberID: "m", Bucket: loc.Bucket, LeaderEpoch: -1, Trigger: "age",
 		Low: low, NextLow: next, CreatedAt: time.Now(), DeadLetters: dead,
 	}
@@ -195,6 +209,14 @@ func (r *rig) flush(low, next int64, files []file, dead []flush.DeadLetter) *flu
 	r.made = append(r.made, m)
 	r.manifest(m)
 	return m
+}
+
+// readAgain is the flush of an operator who puts the partition back.
+func (r *rig) readAgain(low, from int64) {
+	m := r.flush(low, from, nil, nil)
+	m.Format, m.Trigger, m.Again, m.Ahead = flush.RecoveryFormat, flush.TriggerRecovery, new(flush.Offsets), nil
+	m.Again.AddRange(from, low)
+	r.manifest(m)
 }
 
 func (r *rig) manifest(m *flush.Manifest) {
@@ -256,7 +278,7 @@ func (r *rig) put(key string, body []byte) {
 
 // remove takes an object away by the file system: weir itself has no way to.
 func (r *rig) remove(key string) {
-	path := (&rowCheck{local: parts.s3.Root()}).localPath(r.store, key)
+	path := (&rowCheck{location: r.store.Location(), local: parts.s3.Root()}).localPath(key)
 	require.NoError(r.t, os.Remove(path))
 }
 
@@ -275,6 +297,8 @@ func (r *rig) run() *Report {
 	require.NoError(r.t, err)
 	return report
 }
+
+func sorted(lines []string) []string { slices.Sort(lines); return lines }
 
 // kinds are what a report found, a line each.
 func kinds(list []Finding) []string {

@@ -24,13 +24,14 @@ type engine interface {
 // rowCheck reads files and compares them with their manifests and with Kafka. Of
 // files that come by S3 one is on disk at a time.
 type rowCheck struct {
-	engine engine
-	local  string // see Config.LocalRoot
-	temp   string
+	engine   engine
+	location lake.Location
+	local    string // see Config.LocalRoot
+	temp     string // somebody else's, who removes it
 }
 
 // openRows is nil where rows are not asked for.
-func openRows(cfg Config) (*rowCheck, error) {
+func openRows(cfg Config, location lake.Location, temp string) (*rowCheck, error) {
 	if !cfg.Rows {
 		return nil, nil
 	}
@@ -38,43 +39,42 @@ func openRows(cfg Config) (*rowCheck, error) {
 	if err != nil {
 		return nil, err
 	}
-	temp, err := os.MkdirTemp("", "weir-verify-")
-	if err != nil {
-		return nil, errors.Join(err, e.close())
-	}
-	return &rowCheck{engine: e, local: cfg.LocalRoot, temp: temp}, nil
+	return &rowCheck{engine: e, location: location, local: cfg.LocalRoot, temp: temp}, nil
 }
 
 func (c *rowCheck) close() {
-	if c == nil {
-		return
+	if c != nil {
+		_ = c.engine.close() // nothing was written
 	}
-	_ = c.engine.close() // nothing was written
-	_ = os.RemoveAll(c.temp)
 }
 
 // check compares all files of a partition whose flushes are published.
 func (c *rowCheck) check(ctx context.Context, v *verifier, l *account.Ledger) error {
-	files := published(l, lake.EventLogsName)
-	for i, f := range files {
-		v.cfg.Progress(fmt.Sprintf("reading the files of partition %d: %d of %d", l.Owner().Partition, i+1, len(files)))
-		if err := c.parquet(ctx, v, l, f); err != nil {
-			return err
+	var done int
+	err := v.chain(ctx, l, func(m *flush.Manifest) error {
+		for _, f := range published(l, m, lake.EventLogsName) {
+			done++
+			v.cfg.Progress(fmt.Sprintf("reading the files of partition %d: %d of %d", l.Owner().Partition, done, l.Files(lake.EventLogsName)))
+			if err := c.parquet(ctx, v, l, f); err != nil {
+				return err
+			}
 		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
-	return c.raw(ctx, v, l, published(l, lake.EventLogsRawName))
+	return c.raw(ctx, v, l)
 }
 
-func published(l *account.Ledger, table string) []*flush.File {
+func published(l *account.Ledger, m *flush.Manifest, table string) []*flush.File {
+	if l.Pending() == m.Key {
+		return nil
+	}
 	var files []*flush.File
-	for _, m := range l.Chain {
-		if l.Pending(m) {
-			continue
-		}
-		for i := range m.Files {
-			if m.Files[i].Table == table {
-				files = append(files, &m.Files[i])
-			}
+	for i := range m.Files {
+		if f := &m.Files[i]; f.Table == table && !l.GaveUp(f.Key) {
+			files = append(files, f)
 		}
 	}
 	return files
@@ -102,7 +102,7 @@ func (c *rowCheck) parquet(ctx context.Context, v *verifier, l *account.Ledger, 
 		return nil
 	}
 	if t.compare(l, f) {
-		l.Forgive(f.Key)
+		v.forgive(f.Key)
 	}
 	return nil
 }
@@ -155,9 +155,9 @@ func (t *tally) compare(l *account.Ledger, f *flush.File) bool {
 }
 
 // fetch gives a local path of the object.
-func (c *rowCheck) fetch(ctx context.Context, store *s3.Store, key string) (string, error) {
+func (c *rowCheck) fetch(ctx context.Context, store store, key string) (string, error) {
 	if c.local != "" {
-		path := c.localPath(store, key)
+		path := c.localPath(key)
 		_, err := os.Stat(path)
 		return path, err
 	}
@@ -180,15 +180,14 @@ func (c *rowCheck) drop(path string) {
 	}
 }
 
-func (c *rowCheck) localPath(store *s3.Store, key string) string {
-	loc := store.Location()
-	return filepath.Join(c.local, loc.Bucket, filepath.FromSlash(loc.Key(key)))
+func (c *rowCheck) localPath(key string) string {
+	return filepath.Join(c.local, c.location.Bucket, filepath.FromSlash(c.location.Key(key)))
 }
 
 // open streams an object.
-func (c *rowCheck) open(ctx context.Context, store *s3.Store, key string) (io.ReadCloser, error) {
+func (c *rowCheck) open(ctx context.Context, store store, key string) (io.ReadCloser, error) {
 	if c.local != "" {
-		return os.Open(c.localPath(store, key))
+		return os.Open(c.localPath(key))
 	}
 	return store.Reader(ctx, key)
 }

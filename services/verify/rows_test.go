@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"weir/pkg/flush"
+	"weir/services/verify/internal/account"
 )
 
 // lines of a raw file, as it is and changed.
@@ -178,6 +179,25 @@ func TestRowsOlderThanKafka(t *testing.T) {
 	report := r.run()
 	require.Empty(t, report.Findings)
 	require.Equal(t, RowsReport{Files: 6, Rows: 15, Lines: 15, Records: 9, Uncompared: 6}, *report.Rows)
+}
+
+// Records that an operator had read again stand in two files, and are right in both.
+func TestRowsReadAgain(t *testing.T) {
+	r := newRig(t)
+	r.cfg.Group += r.cfg.Topic
+	r.owner.Group = r.cfg.Group
+	r.sink()
+	r.readAgain(20, 16)
+	r.flush(16, 22, []file{{"a", ofSource("a", 16, 21)}, {"b", ofSource("b", 16, 21)}}, nil)
+	r.commit(flush.Done)
+	r.cfg.Rows = true
+	report := r.run()
+	for _, f := range report.Findings {
+		require.Equal(t, account.Doubled, f.Kind, "%+v", f)
+		require.Contains(t, f.Detail, "as expected")
+	}
+	require.Len(t, report.Findings, 4)
+	require.Equal(t, RowsReport{Files: 10, Rows: 21, Lines: 21, Records: 18}, *report.Rows)
 }
 
 func TestGzip(t *testing.T) {

@@ -22,7 +22,7 @@ func TestVerify(t *testing.T) {
 		noted []string
 	}{
 		{name: "as it should be", bend: (*rig).sink, noted: []string{markers}},
-		{name: "nothing yet", bend: func(*rig) {}, noted: []string{"not-started"}},
+		{name: "nothing yet", bend: (*rig).own, noted: []string{"not-started"}},
 		{
 			name: "a record in no file, and its table's other half proves it",
 			bend: func(r *rig) {
@@ -43,6 +43,7 @@ func TestVerify(t *testing.T) {
 		{
 			name: "records in no file at all, which Kafka holds",
 			bend: func(r *rig) {
+				r.own()
 				r.flush(0, 20, []file{{"a", ofSource("a", 0, 19)}}, []flush.DeadLetter{{Offset: 5}})
 				r.commit(flush.Done)
 			},
@@ -52,6 +53,7 @@ func TestVerify(t *testing.T) {
 		{
 			name: "and which Kafka's retention has removed",
 			bend: func(r *rig) {
+				r.own()
 				r.flush(0, 20, []file{{"a", ofSource("a", 0, 19)}}, []flush.DeadLetter{{Offset: 5}})
 				r.commit(flush.Done)
 				r.retain(16)
@@ -159,13 +161,26 @@ func TestVerify(t *testing.T) {
 			found: []string{"state"},
 		},
 		{
+			name: "an operator had records read again",
+			bend: func(r *rig) {
+				r.sink()
+				r.readAgain(20, 16)
+				r.flush(16, 22, []file{{"a", ofSource("a", 16, 21)}, {"b", ofSource("b", 16, 21)}}, nil)
+				r.commit(flush.Done)
+			},
+			found: []string{"doubled eventlogs 16,18", "doubled eventlogs 17,19", "doubled eventlogs_raw 16,18", "doubled eventlogs_raw 17,19"},
+			noted: []string{markers, "read-again 16-19"},
+		},
+		{
 			name: "files of a topic of the same name that is gone",
 			bend: func(r *rig) {
 				r.owner.TopicID = lake.TopicID{7}
 				r.sink()
 				r.made, r.owner.TopicID = nil, r.topic.ID
+				r.own()
 				r.commitOffset(0, flush.State{LeaderEpoch: -1, Home: r.home}.Metadata())
 			},
+			noted: []string{"same-name"},
 		},
 	} {
 		t.Run(strings.NewReplacer(" ", "-", ",", "", "'", "").Replace(c.name), func(t *testing.T) {
@@ -210,13 +225,6 @@ func TestReport(t *testing.T) {
 	require.NoError(t, report.WriteText(&text))
 	require.Contains(t, text.String(), "nothing is missing, nothing is doubled")
 	require.Regexp(t, `(?m)^0 +eventlogs +3 +15 +\d+ +0 +20 +1 +2$`, text.String())
-}
-
-func TestNoTopic(t *testing.T) {
-	cfg := DefaultConfig()
-	cfg.Kafka.Brokers, cfg.Topic = []string{parts.kafka.Addr()}, "nothing"
-	_, err := Run(t.Context(), cfg)
-	require.ErrorContains(t, err, "no such topic")
 }
 
 func TestValidate(t *testing.T) {

@@ -2,8 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"os"
 
 	"weir/services/catalog"
+	"weir/services/dev/screen"
 	"weir/services/query/rows"
 )
 
@@ -12,6 +16,8 @@ type catalogs struct {
 	Run        catalogCommand    `cmd:"" default:"withargs" help:"The service; run may be left out."`
 	Tables     tablesCommand     `cmd:"" help:"The tables and columns that Glue holds."`
 	Partitions partitionsCommand `cmd:"" help:"The lake partitions of a table that Glue holds."`
+	Reconcile  reconcileCommand  `cmd:"" help:"Compare Glue with the lake's manifests and objects; exit 3 where they differ."`
+	Repair     repairCommand     `cmd:"" help:"Let pass what stopped at the catalog's gate, and put back what Glue lacks, as far as the lake proves it; exit 3 where it does not."`
 }
 
 type tablesCommand struct {
@@ -57,4 +63,112 @@ func (c *partitionsCommand) run(ctx context.Context, std stdio) error {
 		found.Add(p.SourceID, p.Day, p.Location)
 	}
 	return found.Write(std.out, c.Output)
+}
+
+// differs is what a command found that is not right: it exits as verify does.
+type differs string
+
+func (d differs) Error() string        { return string(d) }
+func (d differs) Is(target error) bool { return target == errFound }
+
+type reconcileCommand struct {
+	catalog.ReconcileConfig `embed:""`
+
+	devDir `embed:""`
+	output `embed:""`
+}
+
+func (c *reconcileCommand) Validate() []error {
+	return append(c.ReconcileConfig.Validate(), c.glueFaults()...)
+}
+
+func (c *reconcileCommand) run(ctx context.Context, std stdio) error {
+	if _, err := c.point(); err != nil {
+		return err
+	}
+	show := watch(std)
+	c.Progress = func(text string) { show.Progress("%s", text) }
+	report, err := catalog.Reconcile(ctx, c.ReconcileConfig)
+	show.Done()
+	if err != nil {
+		return err
+	}
+	found := rows.New("difference", "table", "sourceid", "dt", "key", "why")
+	for _, d := range report.Differences {
+		found.Add(string(d.Kind), text(d.Table), text(d.Lake.SourceID), day(d), text(d.Key), d.Why)
+	}
+	if err := found.Write(std.out, c.Output); err != nil {
+		return err
+	}
+	fmt.Fprintf(std.err, "%d objects, %d accepted flushes", report.Objects, report.Flushes)
+	if report.Unjudged > 0 {
+		fmt.Fprintf(std.err, ", %d objects older than the manifests that are left", report.Unjudged)
+	}
+	fmt.Fprintln(std.err)
+	if report.OK() {
+		return nil
+	}
+	total := 0
+	for _, n := range report.Counts {
+		total += n
+	}
+	return differs(fmt.Sprintf("%d differences, %d of them listed; weir catalog repair puts back what Glue lacks", total, len(report.Differences)))
+}
+
+func day(d catalog.Difference) any {
+	if d.Lake.Table == "" {
+		return nil
+	}
+	return d.Lake.Day.String()
+}
+
+// text is a value that may be absent.
+func text(s string) any {
+	if s == "" {
+		return nil
+	}
+	return s
+}
+
+func watch(std stdio) *screen.Screen {
+	return screen.New(std.err, std.err == os.Stderr && isTerminal(os.Stderr))
+}
+
+type repairCommand struct {
+	catalog.RepairConfig `embed:""`
+
+	devDir `embed:""`
+	output `embed:""`
+}
+
+func (c *repairCommand) Validate() []error {
+	return append(c.RepairConfig.Validate(), c.glueFaults()...)
+}
+
+func (c *repairCommand) run(ctx context.Context, std stdio) error {
+	addresses, err := c.point()
+	if err != nil {
+		return err
+	}
+	if addresses != nil {
+		c.Kafka.Brokers = []string{addresses.Kafka}
+	}
+	show := watch(std)
+	c.Progress = func(text string) { show.Progress("%s", text) }
+	all, failed := catalog.Repair(ctx, c.RepairConfig)
+	show.Done()
+	found, refused := rows.New("what", "result", "was", "why"), 0
+	for _, r := range all {
+		found.Add(r.What, string(r.Result), r.Was, r.Why)
+		if r.Result == catalog.Refused {
+			refused++
+		}
+	}
+	if failed == nil || len(all) > 0 {
+		failed = errors.Join(found.Write(std.out, c.Output), failed)
+	}
+	if failed == nil && refused > 0 {
+		return differs(fmt.Sprintf("%d of %d could not be repaired: they are as they were", refused, len(all)))
+	}
+	return failed
 }

@@ -27,14 +27,19 @@ type configPrint struct {
 	output  `embed:""`
 }
 
+// Inspects makes a wrong file its subject, not a reason to stop.
+func (*configPrint) Inspects() {}
+
+// run prints what can be read, and then everything that is wrong.
 func (c *configPrint) run(_ context.Context, std stdio) error {
 	found := rows.New("setting", "value", "origin", "commands")
 	var lines []printed
-	all := commands(c.Command)
-	for _, name := range all {
+	var wrong faults
+	for _, name := range commands(c.Command) {
 		inv, err := look(name, c.Args, std.file)
+		wrong.add(name, err)
 		if inv == nil {
-			return err
+			return wrong.err(c.Command == "")
 		}
 		for _, s := range inv.Settings {
 			lines = merge(lines, s, name)
@@ -44,7 +49,10 @@ func (c *configPrint) run(_ context.Context, std stdio) error {
 	for _, l := range lines {
 		found.Add(l.Name, l.Value, l.Origin, strings.Join(l.commands, " "))
 	}
-	return found.Write(std.out, c.Output)
+	if err := found.Write(std.out, c.Output); err != nil {
+		return err
+	}
+	return wrong.err(c.Command == "")
 }
 
 // printed is a setting and the commands for which it is the same.
@@ -68,17 +76,79 @@ type configCheck struct {
 	Args    []string `arg:"" optional:"" passthrough:"" help:"Flags of that command."`
 }
 
+// Inspects makes a wrong file its subject, not a reason to stop.
+func (*configCheck) Inspects() {}
+
+// run looks at all services where none is named: a host that runs one of them sees
+// what the others lack too, and which are right.
 func (c *configCheck) run(_ context.Context, std stdio) error {
-	var faults []error
-	for _, name := range commands(c.Command) {
-		if _, err := look(name, c.Args, std.file); err != nil {
-			faults = append(faults, fmt.Errorf("%s: %w", name, err))
+	var wrong faults
+	all := commands(c.Command)
+	for _, name := range all {
+		_, err := look(name, c.Args, std.file)
+		wrong.add(name, err)
+	}
+	if len(wrong) == 0 {
+		fmt.Fprintln(std.out, "The settings are right.")
+	} else if c.Command == "" {
+		for _, name := range all {
+			fmt.Fprintf(std.out, "%-8s %s\n", name, wrong.state(name))
+		}
+		fmt.Fprintln(std.out, "To look at one of them alone: weir config check sink")
+	}
+	return wrong.err(c.Command == "")
+}
+
+// faults are what is wrong for several commands, each once.
+type faults []wrongSetting
+
+type wrongSetting struct {
+	fault    error
+	commands []string
+}
+
+func (f *faults) add(command string, err error) {
+	if err == nil {
+		return
+	}
+	each := invoke.Faults{err}
+	_ = errors.As(err, &each) // another error is one fault
+	for _, fault := range each {
+		at := slices.IndexFunc(*f, func(w wrongSetting) bool { return w.fault.Error() == fault.Error() })
+		if at < 0 {
+			at = len(*f)
+			*f = append(*f, wrongSetting{fault: fault})
+		}
+		(*f)[at].commands = append((*f)[at].commands, command)
+	}
+}
+
+func (f faults) state(command string) string {
+	n := 0
+	for _, w := range f {
+		if slices.Contains(w.commands, command) {
+			n++
 		}
 	}
-	if len(faults) == 0 {
-		fmt.Fprintln(std.out, "The settings are right.")
+	if n == 0 {
+		return "right"
 	}
-	return errors.Join(faults...)
+	return fmt.Sprintf("%d wrong", n)
+}
+
+// err is one list; named says for which commands each fault is one.
+func (f faults) err(named bool) error {
+	var all invoke.Faults
+	for _, w := range f {
+		if named {
+			w.fault = fmt.Errorf("%w (%s)", w.fault, strings.Join(w.commands, ", "))
+		}
+		all = append(all, w.fault)
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	return all
 }
 
 func commands(named string) []string {

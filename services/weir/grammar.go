@@ -13,19 +13,21 @@ const description = "Customer events in, a queryable lake out: Segment's API and
 type grammar struct {
 	ConfigFile string `name:"config" help:"File of settings, one a line: file-age: 60s." placeholder:"weir.yaml"`
 
-	Dev     devCommand     `cmd:"" help:"Everything in one process, to try it out."`
-	Gateway gatewayCommand `cmd:"" help:"HTTP (Segment's API) to Kafka."`
-	Sink    sinkCommands   `cmd:"" help:"Kafka to Parquet and raw copies in S3."`
-	Catalog catalogs       `cmd:"" help:"Flush notifications to Glue; and what Glue holds."`
-	Query   queryCommand   `cmd:"" help:"SQL on the lake."`
-	Verify  verifyCommand  `cmd:"" help:"Prove that nothing is missing or doubled; exit 3 where something is."`
-	Version versionCommand `cmd:"" help:"Version, commit, Go, build settings."`
-	Config  configCommands `cmd:"" help:"Settings in effect, and where each comes from."`
+	Dev         devCommand         `cmd:"" help:"Everything in one process, to try it out."`
+	Gateway     gatewayCommand     `cmd:"" help:"HTTP (Segment's API) to Kafka."`
+	Sink        sinkCommands       `cmd:"" help:"Kafka to Parquet and raw copies in S3."`
+	Catalog     catalogs           `cmd:"" help:"Flush notifications to Glue; and what Glue holds."`
+	Query       queryCommand       `cmd:"" help:"SQL on the lake."`
+	Verify      verifyCommand      `cmd:"" help:"Prove that nothing is missing or doubled; exit 3 where something is."`
+	Rejected    rejectedCommands   `cmd:"" help:"Events that the gateway refused: list, show, redrive."`
+	DeadLetters deadLetterCommands `cmd:"" name:"deadletters" help:"Records that are no events: list, show, redrive."`
+	Version     versionCommand     `cmd:"" help:"Version, commit, Go, build settings."`
+	Config      configCommands     `cmd:"" help:"Settings in effect, and where each comes from."`
 }
 
 // output is how a command prints a table.
 type output struct {
-	Output rows.Format `name:"output" enum:"table,csv,json" default:"table" help:"How tables are printed: table, csv or json."`
+	Output rows.Format `name:"output" enum:"table,csv,json" default:"table" help:"How tables are printed: table, csv or json. In json NaN, Infinity and -Infinity are texts, as in Athena's."`
 }
 
 // process is what every long-running command has.

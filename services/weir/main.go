@@ -39,6 +39,7 @@ type stdio struct {
 	out, err io.Writer
 	terminal bool   // out is watched by somebody
 	file     string // the settings file, for commands that look at settings
+	settings []invoke.Setting
 }
 
 // command is what the grammar's structs can do.
@@ -60,7 +61,7 @@ func run(ctx context.Context, args []string, std stdio) int {
 	if inv.Command == "" {
 		return exitDone // it was help
 	}
-	std.file = inv.File
+	std.file, std.settings = inv.File, inv.Settings
 	return report(std.err, "weir "+inv.Command, inv.Target.(command).run(ctx, std))
 }
 

@@ -244,6 +244,13 @@ func TestDevSurvivesKillAndRestart(t *testing.T) {
 	out, err = exec.Command(bin, "verify", "--dir", dir, "--rows").CombinedOutput()
 	require.NoError(t, err, string(out))
 	require.Contains(t, string(out), "nothing is missing, nothing is doubled")
+	for flag, says := range map[string]string{"--group": `that is group "weir-sink"`, "--topic": `there is no topic "typo"`} {
+		cmd := exec.Command(bin, "verify", "--dir", dir, flag, "typo")
+		out, err = cmd.CombinedOutput()
+		require.Error(t, err)
+		require.Equal(t, exitUsage, cmd.ProcessState.ExitCode(), string(out))
+		require.Contains(t, string(out), says)
+	}
 
 	require.Equal(t, exitDone, p.terminate(), "a SIGTERM is no failure")
 	_, err = dev.ReadAddresses(dir)

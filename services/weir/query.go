@@ -29,6 +29,9 @@ type queryCommand struct {
 func (c *queryCommand) Validate() []error {
 	f := settings.Faults(c.Config.Validate())
 	f.AddErr("query", query.Available())
+	if c.Local {
+		f = append(f, lakeFaults()...)
+	}
 	return f
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"weir/services/query/rows"
 	"weir/services/sink"
@@ -14,13 +15,15 @@ type recoverCommand struct {
 }
 
 func (c *recoverCommand) run(ctx context.Context, std stdio) error {
-	all, err := sink.Recover(ctx, c.RecoverConfig)
+	cfg := c.RecoverConfig
+	cfg.Tell = func(text string) { fmt.Fprintln(std.err, text) }
+	all, err := sink.Recover(ctx, cfg)
 	if len(all) == 0 {
 		return err
 	}
-	found := rows.New("partition", "result", "was", "stands", "why")
+	found := rows.New("partition", "result", "was", "stands", "lost", "doubled", "why")
 	for _, r := range all {
-		found.Add(int64(r.Partition), r.Result, r.Was, r.Stands, r.Why)
+		found.Add(int64(r.Partition), r.Result, r.Was, r.Stands, r.Lost, r.Doubled, r.Why)
 	}
 	return errors.Join(found.Write(std.out, c.Output), err)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
 	"time"
 
 	"weir/pkg/settings"
@@ -76,7 +77,9 @@ type sinkCommand struct {
 	process     `embed:""`
 }
 
-func (c *sinkCommand) Validate() []error { return append(c.Config.Validate(), c.validate()...) }
+func (c *sinkCommand) Validate() []error {
+	return slices.Concat(c.Config.Validate(), c.validate(), lakeFaults())
+}
 
 func (c *sinkCommand) run(ctx context.Context, std stdio) error {
 	return c.serve(ctx, std, "sink", func(ctx context.Context, tel *telemetry.Telemetry) error {
@@ -89,7 +92,9 @@ type catalogCommand struct {
 	process        `embed:""`
 }
 
-func (c *catalogCommand) Validate() []error { return append(c.Config.Validate(), c.validate()...) }
+func (c *catalogCommand) Validate() []error {
+	return slices.Concat(c.Config.Validate(), c.validate(), lakeFaults())
+}
 
 func (c *catalogCommand) run(ctx context.Context, std stdio) error {
 	return c.serve(ctx, std, "catalog", func(ctx context.Context, tel *telemetry.Telemetry) error {

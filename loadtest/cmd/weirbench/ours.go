@@ -112,7 +112,7 @@ func runWholeSink(ctx context.Context, c child) (int64, error) {
 func lakeBytes(dir string) (int64, error) {
 	var size int64
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || strings.Contains(path, "/_weir/") {
+		if err != nil || d.IsDir() || strings.Contains(path, "/_weir") {
 			return err
 		}
 		info, err := d.Info()

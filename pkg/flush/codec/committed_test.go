@@ -2,6 +2,8 @@ package codec_test
 
 import (
 	"encoding/hex"
+	"os"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -13,6 +15,7 @@ import (
 
 func TestCommitted(t *testing.T) {
 	want := example().Notification(at(9))
+	want.Lake = "s3://bucket/a/lake"
 	value, err := codec.EncodeCommitted(want)
 	require.NoError(t, err)
 	golden(t, "committed.hex", []byte(hex.EncodeToString(value)+"\n"))
@@ -21,9 +24,22 @@ func TestCommitted(t *testing.T) {
 	require.Equal(t, want, got)
 }
 
+// What older sinks wrote is kept for ever, and read.
+func TestCommittedWithoutALake(t *testing.T) {
+	text, err := os.ReadFile("testdata/committed-without-lake.hex")
+	require.NoError(t, err)
+	value, err := hex.DecodeString(strings.TrimSpace(string(text)))
+	require.NoError(t, err)
+	got, err := codec.DecodeCommitted(value)
+	require.NoError(t, err)
+	require.Equal(t, example().Notification(at(9)), got)
+	require.True(t, got.In("s3://bucket/a/lake"))
+}
+
 func TestCommittedRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		want := anyManifest().Draw(t, "manifest").Notification(anyTime().Draw(t, "at"))
+		want.Lake = rapid.SampledFrom([]string{"", "s3://b", "s3://b/ä/lake"}).Draw(t, "lake")
 		value, err := codec.EncodeCommitted(want)
 		require.NoError(t, err)
 		got, err := codec.DecodeCommitted(value)

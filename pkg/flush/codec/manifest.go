@@ -22,10 +22,10 @@ import (
 // EncodeManifest writes m, its Key left out: the object's own key says it.
 func EncodeManifest(m *flush.Manifest) ([]byte, error) {
 	p := &flushv1.Manifest{
-		Format: flush.Format, ClusterId: m.ClusterID, Group: m.Group, Topic: m.Topic, TopicId: m.TopicID.String(),
+		Format: max(int32(m.Format), flush.Format), ClusterId: m.ClusterID, Group: m.Group, Topic: m.Topic, TopicId: m.TopicID.String(),
 		Partition: m.Partition, Seq: m.Seq, FlushId: m.FlushID, MemberId: m.MemberID, Generation: m.Generation,
 		Bucket: m.Bucket, Predecessor: m.Predecessor, Low: m.Low, NextLow: m.NextLow, LeaderEpoch: m.LeaderEpoch,
-		Trigger: m.Trigger, CreatedAt: stamp(m.CreatedAt),
+		Bundle: m.Bundle, Trigger: m.Trigger, CreatedAt: stamp(m.CreatedAt), Dropped: m.Dropped,
 	}
 	for i := range m.Files {
 		f, err := encodeFile(&m.Files[i])
@@ -42,6 +42,12 @@ func EncodeManifest(m *flush.Manifest) ([]byte, error) {
 		return nil, fmt.Errorf("encode manifest %s: %w", m.Key, err)
 	}
 	p.Ahead = ahead
+	if p.Lost, err = encodeSet(m.Lost); err != nil {
+		return nil, fmt.Errorf("encode manifest %s: lost offsets: %w", m.Key, err)
+	}
+	if p.Again, err = encodeSet(m.Again); err != nil {
+		return nil, fmt.Errorf("encode manifest %s: offsets to be read again: %w", m.Key, err)
+	}
 	text, err := protojson.Marshal(p)
 	if err != nil {
 		return nil, fmt.Errorf("encode manifest %s: %w", m.Key, err)
@@ -72,8 +78,8 @@ func decodeManifest(body []byte) (*flush.Manifest, error) {
 	if err := json.Unmarshal(body, &head); err != nil {
 		return nil, err
 	}
-	if head.Format < 1 || head.Format > flush.Format {
-		return nil, fmt.Errorf("format %d, this version of weir reads up to %d: run the version that wrote it, or a newer one", head.Format, flush.Format)
+	if head.Format < 1 || head.Format > flush.RecoveryFormat {
+		return nil, fmt.Errorf("format %d, this version of weir reads up to %d: run the version that wrote it, or a newer one", head.Format, flush.RecoveryFormat)
 	}
 	var p flushv1.Manifest
 	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(body, &p); err != nil {
@@ -87,17 +93,27 @@ func decodeManifest(body []byte) (*flush.Manifest, error) {
 		Format: int(p.Format), ClusterID: p.ClusterId, Group: p.Group, Topic: p.Topic, TopicID: id,
 		Partition: p.Partition, Seq: p.Seq, FlushID: p.FlushId, MemberID: p.MemberId, Generation: p.Generation,
 		Bucket: p.Bucket, Predecessor: p.Predecessor, Low: p.Low, NextLow: p.NextLow, LeaderEpoch: p.LeaderEpoch,
-		Trigger: p.Trigger, CreatedAt: moment(p.CreatedAt),
+		Bundle: p.Bundle, Trigger: p.Trigger, CreatedAt: moment(p.CreatedAt), Dropped: p.Dropped,
 	}
 	for _, f := range p.Files {
 		file, err := decodeFile(f)
 		if err != nil {
 			return nil, err
 		}
+		if file.UploadID == "" && m.Bundle == "" {
+			return nil, fmt.Errorf("file %s has neither an upload nor a bundle", file.Key)
+		}
 		m.Files = append(m.Files, file)
 	}
-	if m.Seq == 0 || m.Partition < 0 || m.Low < 0 || m.NextLow < m.Low {
-		return nil, fmt.Errorf("seq %d of partition %d, low %d → %d, cannot be", m.Seq, m.Partition, m.Low, m.NextLow)
+	if m.Lost, err = decodeSet(p.Lost); err != nil {
+		return nil, fmt.Errorf("lost offsets: %w", err)
+	}
+	if m.Again, err = decodeSet(p.Again); err != nil {
+		return nil, fmt.Errorf("offsets to be read again: %w", err)
+	}
+	gives := !m.Lost.Empty() || !m.Again.Empty() || len(m.Dropped) > 0 || m.NextLow < m.Low
+	if m.Seq == 0 || m.Partition < 0 || m.Low < 0 || m.NextLow < 0 || gives && m.Format != flush.RecoveryFormat {
+		return nil, fmt.Errorf("seq %d of partition %d, low %d → %d, cannot be in format %d", m.Seq, m.Partition, m.Low, m.NextLow, m.Format)
 	}
 	for _, d := range p.DeadLetters {
 		m.DeadLetters = append(m.DeadLetters, flush.DeadLetter{Offset: d.Offset, Reason: d.Reason})
@@ -106,13 +122,29 @@ func decodeManifest(body []byte) (*flush.Manifest, error) {
 	return m, err
 }
 
+// encodeSet writes nothing for a set that may be missing.
+func encodeSet(o *flush.Offsets) ([]byte, error) {
+	if o.Empty() {
+		return nil, nil
+	}
+	return o.MarshalBinary()
+}
+
+func decodeSet(b []byte) (*flush.Offsets, error) {
+	if len(b) == 0 {
+		return nil, nil
+	}
+	o := new(flush.Offsets)
+	return o, o.UnmarshalBinary(b)
+}
+
 func encodeFile(f *flush.File) (*flushv1.File, error) {
 	offsets, err := f.Offsets.MarshalBinary()
 	if err != nil {
 		return nil, fmt.Errorf("offsets of %s: %w", f.Key, err)
 	}
 	p := &flushv1.File{
-		Table: f.Table, SourceId: f.Partition.SourceID, Dt: f.Partition.Day.String(), Key: f.Key, UploadId: f.UploadID,
+		Table: f.Table, SourceId: f.Partition.SourceID, Dt: f.Partition.Day.String(), Key: f.Key, UploadId: f.UploadID, BundleAt: f.BundleAt,
 		Rows: f.Rows, Bytes: f.Bytes, Offsets: offsets, MinTime: stamp(f.MinTime), MaxTime: stamp(f.MaxTime),
 	}
 	for _, part := range f.Parts {
@@ -128,7 +160,7 @@ func decodeFile(p *flushv1.File) (flush.File, error) {
 	}
 	f := flush.File{
 		Table: p.Table, Partition: lake.Partition{Table: p.Table, SourceID: p.SourceId, Day: day}, Key: p.Key,
-		UploadID: p.UploadId, Rows: p.Rows, Bytes: p.Bytes, Offsets: new(flush.Offsets),
+		UploadID: p.UploadId, BundleAt: p.BundleAt, Rows: p.Rows, Bytes: p.Bytes, Offsets: new(flush.Offsets),
 		MinTime: moment(p.MinTime), MaxTime: moment(p.MaxTime),
 	}
 	if err := f.Offsets.UnmarshalBinary(p.Offsets); err != nil {

@@ -67,13 +67,15 @@ func requireSame(t require.TestingT, want, got *flush.Manifest) {
 	for table, set := range want.Ahead {
 		require.True(t, set.Equal(got.Ahead[table]), table)
 	}
+	require.True(t, want.Lost.Equal(got.Lost))
+	require.True(t, want.Again.Equal(got.Again))
 	require.Equal(t, without(want), without(got))
 }
 
 // without leaves out the sets, whose inside may differ where they are equal.
 func without(m *flush.Manifest) flush.Manifest {
 	c := *m
-	c.Ahead, c.Files = nil, append([]flush.File(nil), m.Files...)
+	c.Lost, c.Again, c.Ahead, c.Files = nil, nil, nil, append([]flush.File(nil), m.Files...)
 	for i := range c.Files {
 		c.Files[i].Offsets = nil
 	}
@@ -85,6 +87,21 @@ func TestManifest(t *testing.T) {
 	body, err := codec.EncodeManifest(m)
 	require.NoError(t, err)
 	stored := golden(t, "manifest.json", body)
+	got, err := codec.DecodeManifest(m.Key, stored)
+	require.NoError(t, err)
+	requireSame(t, m, got)
+}
+
+// A flush that gives something up goes back to offset 5 and is in a format that older code refuses.
+func TestRecoveryManifest(t *testing.T) {
+	m := example()
+	m.Files, m.DeadLetters, m.Ahead = nil, nil, map[string]*flush.Offsets{}
+	m.NextLow, m.Trigger = 5, flush.TriggerRecovery
+	m.Lost, m.Again, m.Format = flush.NewOffsets(2, 3), flush.NewOffsets(5, 6, 9), flush.RecoveryFormat
+	m.Dropped = []string{"eventlogs/sourceid=source1/dt=2026-11-23/x.parquet"}
+	body, err := codec.EncodeManifest(m)
+	require.NoError(t, err)
+	stored := golden(t, "manifest-recovery.json", body)
 	got, err := codec.DecodeManifest(m.Key, stored)
 	require.NoError(t, err)
 	requireSame(t, m, got)
@@ -119,7 +136,7 @@ func TestRefusedManifests(t *testing.T) {
 		body []byte
 		want string
 	}{
-		"a newer format":       {m.Key, with(func(v map[string]any) { v["format"] = 2; v["topicId"] = map[string]any{} }), "format 2"},
+		"a newer format":       {m.Key, with(func(v map[string]any) { v["format"] = 3; v["topicId"] = map[string]any{} }), "format 3"},
 		"no format":            {m.Key, with(func(v map[string]any) { delete(v, "format") }), "format 0"},
 		"another key":          {strings.Replace(m.Key, "/3/", "/4/", 1), body, "belongs under"},
 		"half of it":           {m.Key, body[:len(body)/2], "unexpected end"},
@@ -128,6 +145,9 @@ func TestRefusedManifests(t *testing.T) {
 		"no topic id":          {m.Key, with(func(v map[string]any) { v["topicId"] = "weir" }), "topic id"},
 		"seq 0":                {m.Key, with(func(v map[string]any) { v["seq"] = "0" }), "cannot be"},
 		"low that goes back":   {m.Key, with(func(v map[string]any) { v["nextLow"] = "6" }), "cannot be"},
+		"format 1 that loses":  {m.Key, with(func(v map[string]any) { v["lost"] = file(v)["offsets"] }), "cannot be in format 1"},
+		"lost that is no set":  {m.Key, with(func(v map[string]any) { v["lost"] = "AAAA" }), "lost offsets: read offsets"},
+		"again that is no set": {m.Key, with(func(v map[string]any) { v["again"] = "AAAA" }), "read again: read offsets"},
 		"no day":               {m.Key, with(func(v map[string]any) { file(v)["dt"] = "today" }), "day"},
 		"another row count":    {m.Key, with(func(v map[string]any) { file(v)["rows"] = "4" }), "4 rows"},
 		"sets that are no set": {m.Key, with(func(v map[string]any) { file(v)["offsets"] = "AAAA" }), "read offsets"},
@@ -189,6 +209,11 @@ func anyManifest() *rapid.Generator[*flush.Manifest] {
 		}
 		for _, table := range rapid.SliceOfNDistinct(text, 0, 3, rapid.ID).Draw(t, "ahead") {
 			m.Ahead[table] = anyOffsets().Draw(t, "ahead set")
+		}
+		if rapid.Bool().Draw(t, "gives up") {
+			m.Lost, m.Again = anyOffsets().Draw(t, "lost"), anyOffsets().Draw(t, "again")
+			m.Dropped = rapid.SliceOfN(text, 1, 2).Draw(t, "dropped")
+			m.NextLow, m.Format = rapid.Int64Range(0, m.Low).Draw(t, "back"), flush.RecoveryFormat
 		}
 		m.Key = m.Owner().ManifestKey(m.Seq, m.FlushID)
 		return m

@@ -50,6 +50,7 @@ func Run(t *testing.T, store *s3.Store) {
 		{"a part again", partAgain},
 		{"wrong part", wrongPart},
 		{"reader", reader},
+		{"a part of an object", span},
 		{"probe", probe},
 	}
 	for _, test := range tests {
@@ -403,6 +404,27 @@ func wrongPart(t *testing.T, s *s3.Store, at string) {
 	_, err := s.Head(ctx, at+"k")
 	require.ErrorIs(t, err, s3.ErrNotFound)
 	require.NoError(t, s.CompleteUpload(ctx, at+"k", id, []flush.Part{part}), "the refusal spent the upload")
+}
+
+// span: what lies in the middle of an object; an object that does not hold all of it is none.
+func span(t *testing.T, s *s3.Store, at string) {
+	ctx := deadline(t)
+	require.NoError(t, s.PutFileIfAbsent(ctx, at+"k", "text/plain", []byte("0123456789")))
+	require.ErrorIs(t, s.PutFileIfAbsent(ctx, at+"k", "text/plain", []byte("other")), s3.ErrExists)
+	for _, c := range []struct {
+		from, n int64
+		want    string
+	}{{0, 10, "0123456789"}, {0, 1, "0"}, {3, 4, "3456"}, {9, 1, "9"}} {
+		got, err := s.GetRange(ctx, at+"k", c.from, c.n)
+		require.NoError(t, err)
+		require.Equal(t, c.want, string(got))
+	}
+	for _, c := range [][2]int64{{9, 2}, {10, 1}, {100, 5}} {
+		_, err := s.GetRange(ctx, at+"k", c[0], c[1])
+		require.ErrorIs(t, err, s3.ErrNotFound, "%v", c)
+	}
+	_, err := s.GetRange(ctx, at+"absent", 0, 1)
+	require.ErrorIs(t, err, s3.ErrNotFound)
 }
 
 func reader(t *testing.T, s *s3.Store, at string) {

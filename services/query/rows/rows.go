@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -106,6 +107,18 @@ func csvText(v any) string {
 		}
 		return string(text)
 	}
+	return plainText(v)
+}
+
+// plainText is a scalar as every format writes it.
+func plainText(v any) string {
+	n, _ := v.(float64)
+	switch {
+	case math.IsInf(n, 1):
+		return "Infinity"
+	case math.IsInf(n, -1):
+		return "-Infinity"
+	}
 	return fmt.Sprint(v)
 }
 
@@ -157,8 +170,30 @@ func (m Map) MarshalJSON() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// marshalPlain is json.Marshal without the escaping that web pages need.
+// MarshalJSON writes an array.
+func (l List) MarshalJSON() ([]byte, error) {
+	var b bytes.Buffer
+	b.WriteByte('[')
+	for i, e := range l {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		text, err := marshalPlain(e)
+		if err != nil {
+			return nil, err
+		}
+		b.Write(text)
+	}
+	b.WriteByte(']')
+	return b.Bytes(), nil
+}
+
+// marshalPlain is json.Marshal without the escaping that web pages need. JSON has no
+// number for NaN and the infinities: they are texts, as in Athena's JSON.
 func marshalPlain(v any) ([]byte, error) {
+	if n, ok := v.(float64); ok && (math.IsNaN(n) || math.IsInf(n, 0)) {
+		v = plainText(n)
+	}
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
@@ -223,7 +258,7 @@ func cellText(v any) string {
 		}
 		return "{" + strings.Join(parts, ", ") + "}"
 	}
-	return fmt.Sprint(v)
+	return plainText(v)
 }
 
 // clip keeps a cell on its line and a terminal in its state: what is not

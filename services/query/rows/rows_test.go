@@ -2,6 +2,7 @@ package rows
 
 import (
 	"encoding/json"
+	"math"
 	"strings"
 	"testing"
 
@@ -50,6 +51,17 @@ func TestJSONKeepsOrderDigitsAndNull(t *testing.T) {
 	require.Contains(t, got, `{"type":"track","n":12,"traits":{"plan":"a,b","age":null}}`)
 	require.Contains(t, got, `"n":12345678901234567890.10`)
 	require.Equal(t, "[]\n", text(t, New("a"), JSON))
+}
+
+func TestWhatIsNoNumberInJSONIsAText(t *testing.T) {
+	r := New("a", "b", "c", "nested")
+	r.Add(math.NaN(), math.Inf(1), math.Inf(-1), List{math.NaN(), Map{{"<k>", math.Inf(-1)}}, 1.5})
+	require.Equal(t, `[
+  {"a":"NaN","b":"Infinity","c":"-Infinity","nested":["NaN",{"<k>":"-Infinity"},1.5]}
+]
+`, text(t, r, JSON))
+	require.Equal(t, "a,b,c,nested\nNaN,Infinity,-Infinity,\"[\"\"NaN\"\",{\"\"<k>\"\":\"\"-Infinity\"\"},1.5]\"\n", text(t, r, CSV))
+	require.Contains(t, text(t, r, Table), "NaN  Infinity  -Infinity  [NaN, {<k>=-Infinity}, 1.5]")
 }
 
 func TestUnknownFormat(t *testing.T) {

@@ -60,7 +60,17 @@ type Manifest struct {
 	Files       []*File                `protobuf:"bytes,18,rep,name=files,proto3" json:"files,omitempty"`
 	DeadLetters []*DeadLetter          `protobuf:"bytes,19,rep,name=dead_letters,json=deadLetters,proto3" json:"dead_letters,omitempty"`
 	// Per table: the records at next_low and above that are flushed.
-	Ahead         []*Flushed `protobuf:"bytes,20,rep,name=ahead,proto3" json:"ahead,omitempty"`
+	Ahead []*Flushed `protobuf:"bytes,20,rep,name=ahead,proto3" json:"ahead,omitempty"`
+	// What a person gave up with this flush; it has no files then. From format 2 on.
+	// Records that some table will never have, of this flush or an earlier one: a set as in File. They count as flushed.
+	Lost []byte `protobuf:"bytes,21,opt,name=lost,proto3" json:"lost,omitempty"`
+	// What may have been flushed at next_low and above, and is read again: its rows may stand twice. A set as in File.
+	Again []byte `protobuf:"bytes,22,opt,name=again,proto3" json:"again,omitempty"`
+	// Keys of files of the flush before that were never there. What Kafka still holds of their rows is flushed again, so
+	// that next_low may be below low.
+	Dropped []string `protobuf:"bytes,23,rep,name=dropped,proto3" json:"dropped,omitempty"`
+	// Key of the object that holds the files that have no upload, one after the other; relative to the lake.
+	Bundle        string `protobuf:"bytes,24,opt,name=bundle,proto3" json:"bundle,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -235,6 +245,34 @@ func (x *Manifest) GetAhead() []*Flushed {
 	return nil
 }
 
+func (x *Manifest) GetLost() []byte {
+	if x != nil {
+		return x.Lost
+	}
+	return nil
+}
+
+func (x *Manifest) GetAgain() []byte {
+	if x != nil {
+		return x.Again
+	}
+	return nil
+}
+
+func (x *Manifest) GetDropped() []string {
+	if x != nil {
+		return x.Dropped
+	}
+	return nil
+}
+
+func (x *Manifest) GetBundle() string {
+	if x != nil {
+		return x.Bundle
+	}
+	return ""
+}
+
 // File is one object that becomes visible with the flush.
 type File struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -252,8 +290,10 @@ type File struct {
 	// Kafka offsets of its rows: a 64-bit roaring bitmap in its portable serialization.
 	Offsets []byte `protobuf:"bytes,9,opt,name=offsets,proto3" json:"offsets,omitempty"`
 	// receivedAt of its rows.
-	MinTime       *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=min_time,json=minTime,proto3" json:"min_time,omitempty"`
-	MaxTime       *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=max_time,json=maxTime,proto3" json:"max_time,omitempty"`
+	MinTime *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=min_time,json=minTime,proto3" json:"min_time,omitempty"`
+	MaxTime *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=max_time,json=maxTime,proto3" json:"max_time,omitempty"`
+	// Without an upload: where it begins in the bundle.
+	BundleAt      int64 `protobuf:"varint,12,opt,name=bundle_at,json=bundleAt,proto3" json:"bundle_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -363,6 +403,13 @@ func (x *File) GetMaxTime() *timestamppb.Timestamp {
 		return x.MaxTime
 	}
 	return nil
+}
+
+func (x *File) GetBundleAt() int64 {
+	if x != nil {
+		return x.BundleAt
+	}
+	return 0
 }
 
 // Part is one part of a multipart upload.
@@ -553,12 +600,14 @@ type FlushCommitted struct {
 	// Key of the manifest, relative to the lake.
 	Manifest string `protobuf:"bytes,6,opt,name=manifest,proto3" json:"manifest,omitempty"`
 	// Key of the manifest of seq - 1; empty for seq 1.
-	Predecessor   string                 `protobuf:"bytes,7,opt,name=predecessor,proto3" json:"predecessor,omitempty"`
-	Low           int64                  `protobuf:"varint,8,opt,name=low,proto3" json:"low,omitempty"`
-	NextLow       int64                  `protobuf:"varint,9,opt,name=next_low,json=nextLow,proto3" json:"next_low,omitempty"`
-	Files         []*CommittedFile       `protobuf:"bytes,10,rep,name=files,proto3" json:"files,omitempty"`
-	DeadLetters   int64                  `protobuf:"varint,11,opt,name=dead_letters,json=deadLetters,proto3" json:"dead_letters,omitempty"`
-	CommittedAt   *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=committed_at,json=committedAt,proto3" json:"committed_at,omitempty"`
+	Predecessor string                 `protobuf:"bytes,7,opt,name=predecessor,proto3" json:"predecessor,omitempty"`
+	Low         int64                  `protobuf:"varint,8,opt,name=low,proto3" json:"low,omitempty"`
+	NextLow     int64                  `protobuf:"varint,9,opt,name=next_low,json=nextLow,proto3" json:"next_low,omitempty"`
+	Files       []*CommittedFile       `protobuf:"bytes,10,rep,name=files,proto3" json:"files,omitempty"`
+	DeadLetters int64                  `protobuf:"varint,11,opt,name=dead_letters,json=deadLetters,proto3" json:"dead_letters,omitempty"`
+	CommittedAt *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=committed_at,json=committedAt,proto3" json:"committed_at,omitempty"`
+	// The lake that it is in, as s3://bucket/prefix; empty in what sinks wrote before there was this field.
+	Lake          string `protobuf:"bytes,13,opt,name=lake,proto3" json:"lake,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -677,6 +726,13 @@ func (x *FlushCommitted) GetCommittedAt() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *FlushCommitted) GetLake() string {
+	if x != nil {
+		return x.Lake
+	}
+	return ""
+}
+
 // CommittedFile is one visible object.
 type CommittedFile struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
@@ -783,7 +839,7 @@ var File_weir_flush_v1_flush_proto protoreflect.FileDescriptor
 
 const file_weir_flush_v1_flush_proto_rawDesc = "" +
 	"\n" +
-	"\x19weir/flush/v1/flush.proto\x12\rweir.flush.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x86\x05\n" +
+	"\x19weir/flush/v1/flush.proto\x12\rweir.flush.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe2\x05\n" +
 	"\bManifest\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\x05R\x06format\x12\x1d\n" +
 	"\n" +
@@ -809,7 +865,11 @@ const file_weir_flush_v1_flush_proto_rawDesc = "" +
 	"created_at\x18\x11 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x12)\n" +
 	"\x05files\x18\x12 \x03(\v2\x13.weir.flush.v1.FileR\x05files\x12<\n" +
 	"\fdead_letters\x18\x13 \x03(\v2\x19.weir.flush.v1.DeadLetterR\vdeadLetters\x12,\n" +
-	"\x05ahead\x18\x14 \x03(\v2\x16.weir.flush.v1.FlushedR\x05ahead\"\xd5\x02\n" +
+	"\x05ahead\x18\x14 \x03(\v2\x16.weir.flush.v1.FlushedR\x05ahead\x12\x12\n" +
+	"\x04lost\x18\x15 \x01(\fR\x04lost\x12\x14\n" +
+	"\x05again\x18\x16 \x01(\fR\x05again\x12\x18\n" +
+	"\adropped\x18\x17 \x03(\tR\adropped\x12\x16\n" +
+	"\x06bundle\x18\x18 \x01(\tR\x06bundle\"\xf2\x02\n" +
 	"\x04File\x12\x14\n" +
 	"\x05table\x18\x01 \x01(\tR\x05table\x12\x1b\n" +
 	"\tsource_id\x18\x02 \x01(\tR\bsourceId\x12\x0e\n" +
@@ -822,7 +882,8 @@ const file_weir_flush_v1_flush_proto_rawDesc = "" +
 	"\aoffsets\x18\t \x01(\fR\aoffsets\x125\n" +
 	"\bmin_time\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\aminTime\x125\n" +
-	"\bmax_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\amaxTime\"^\n" +
+	"\bmax_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\amaxTime\x12\x1b\n" +
+	"\tbundle_at\x18\f \x01(\x03R\bbundleAt\"^\n" +
 	"\x04Part\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x05R\x06number\x12\x12\n" +
 	"\x04etag\x18\x02 \x01(\tR\x04etag\x12\x14\n" +
@@ -834,7 +895,7 @@ const file_weir_flush_v1_flush_proto_rawDesc = "" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"9\n" +
 	"\aFlushed\x12\x14\n" +
 	"\x05table\x18\x01 \x01(\tR\x05table\x12\x18\n" +
-	"\aoffsets\x18\x02 \x01(\fR\aoffsets\"\x88\x03\n" +
+	"\aoffsets\x18\x02 \x01(\fR\aoffsets\"\x9c\x03\n" +
 	"\x0eFlushCommitted\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x14\n" +
 	"\x05topic\x18\x02 \x01(\tR\x05topic\x12\x19\n" +
@@ -848,7 +909,8 @@ const file_weir_flush_v1_flush_proto_rawDesc = "" +
 	"\x05files\x18\n" +
 	" \x03(\v2\x1c.weir.flush.v1.CommittedFileR\x05files\x12!\n" +
 	"\fdead_letters\x18\v \x01(\x03R\vdeadLetters\x12=\n" +
-	"\fcommitted_at\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\vcommittedAt\"\xfc\x01\n" +
+	"\fcommitted_at\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\vcommittedAt\x12\x12\n" +
+	"\x04lake\x18\r \x01(\tR\x04lake\"\xfc\x01\n" +
 	"\rCommittedFile\x12\x14\n" +
 	"\x05table\x18\x01 \x01(\tR\x05table\x12\x1b\n" +
 	"\tsource_id\x18\x02 \x01(\tR\bsourceId\x12\x0e\n" +

@@ -3,6 +3,7 @@ package follow
 import (
 	"time"
 
+	"weir/pkg/flush"
 	"weir/pkg/lake"
 	"weir/services/catalog/internal/change"
 )
@@ -73,6 +74,22 @@ type (
 		Reason    string
 		Memory    string // key of the gate's memory, which holds the alarm until an operator removes it
 	}
+	// Unjudged is a gate whose memory cannot be read: nothing of its topic passes.
+	Unjudged struct {
+		TopicID lake.TopicID
+		Err     error // ErrMemory
+	}
+	// Cleared is what stood at the gate and passes again, after an operator's repair.
+	Cleared struct {
+		Topic     string
+		TopicID   lake.TopicID
+		Partition int32 // -1 = the gate's memory can be read again
+	}
+	// Elsewhere is notifications of flushes in another lake, which are passed over.
+	Elsewhere struct {
+		Lake          string // as s3://bucket/prefix
+		Notifications int
+	}
 	// Unreadable is a record of the flush topic that is no notification.
 	Unreadable struct {
 		Offset int64
@@ -80,9 +97,17 @@ type (
 	}
 	// UnknownTable is a table that notifications name and this catalog does not keep.
 	UnknownTable struct{ Table string }
+	// Closing is a hole in the notifications that manifests are filling.
+	Closing struct {
+		Topic     string
+		TopicID   lake.TopicID
+		Partition int32
+		Progress  flush.Progress
+	}
 	// GapClosed is a hole in the notifications that manifests have filled.
 	GapClosed struct {
 		Topic     string
+		TopicID   lake.TopicID
 		Partition int32
 		From, To  uint64 // seqs, both included
 	}
@@ -104,8 +129,12 @@ func (Registered) fact()    {}
 func (SchemaChange) fact()  {}
 func (Refused) fact()       {}
 func (Alarm) fact()         {}
+func (Unjudged) fact()      {}
+func (Cleared) fact()       {}
+func (Elsewhere) fact()     {}
 func (Unreadable) fact()    {}
 func (UnknownTable) fact()  {}
+func (Closing) fact()       {}
 func (GapClosed) fact()     {}
 func (MissingObject) fact() {}
 func (Rival) fact()         {}

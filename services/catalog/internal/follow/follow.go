@@ -9,6 +9,8 @@ package follow
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"weir/pkg/flush"
@@ -19,6 +21,7 @@ import (
 type Batch struct {
 	Notes      []flush.Notification
 	Unreadable []Unreadable
+	First      int64 // offset of the first record
 	Next       int64 // offset after the last record; 0 = none was read
 }
 
@@ -29,7 +32,7 @@ type Topic interface {
 	Resume(ctx context.Context) error             // from the committed offset, or from the start where there is none
 	Rewind(ctx context.Context) error             // commits the start, then goes on from there
 	Poll(ctx context.Context) (Batch, error)      // waits for the next records; a batch may come with an error
-	Commit(ctx context.Context, next int64) error // everything before next has passed, or has raised an alarm
+	Commit(ctx context.Context, next int64) error // everything before next has passed, or stands at the gate
 }
 
 // Settings of a follower.
@@ -47,12 +50,14 @@ type Follower struct {
 	register *registrar
 	tell     Observer
 	rewind   string // the table that was found to be gone; "" = none
+	read     int64  // of the flush topic: the offset after the last record that was dealt with
+	left     int64  // the offset that was committed last; -1 = not known
 }
 
 // New wires a follower; Run starts it.
 func New(s Settings, topic Topic, store Store, tables Tables, partitions Partitions, tell Observer) *Follower {
 	f := &Follower{
-		settings: s, topic: topic, tell: tell,
+		settings: s, topic: topic, tell: tell, left: -1,
 		gates:    newGates(store, s.Database, tell),
 		register: newRegistrar(tables, partitions, s.Database, s.Lake, tell),
 	}
@@ -67,24 +72,37 @@ func (f *Follower) Run(ctx context.Context) error {
 	}
 	for {
 		next := time.Now().Add(f.settings.Window)
-		var batch Batch
-		err := Retry(ctx, f.tell, Kafka, func() (err error) {
-			batch, err = f.topic.Poll(ctx)
-			if len(batch.Notes)+len(batch.Unreadable) > 0 {
-				return nil // what was read counts; an error comes back with the next poll
-			}
-			return err
-		})
+		batch, err := f.poll(ctx)
 		if err != nil {
 			return err
 		}
-		if err := f.round(ctx, batch); err != nil {
+		f.gates.look(ctx)
+		fillings := f.gates.fill(ctx, time.Now().Add(f.settings.Window))
+		if err := f.round(ctx, batch, fillings); err != nil {
 			return err
 		}
 		if err := sleep(ctx, time.Until(next)); err != nil {
 			return err
 		}
 	}
+}
+
+// poll waits for the next records, or until there is something else to do.
+func (f *Follower) poll(ctx context.Context) (Batch, error) {
+	patient, cancel := context.WithTimeout(ctx, f.gates.patience())
+	defer cancel()
+	var batch Batch
+	err := Retry(patient, f.tell, Kafka, func() (err error) {
+		batch, err = f.topic.Poll(patient)
+		if batch.Next > 0 {
+			return nil // what was read counts; an error comes back with the next poll
+		}
+		return err
+	})
+	if patient.Err() != nil {
+		err = ctx.Err()
+	}
+	return batch, err
 }
 
 // start needs nothing but Glue, the gate's memory and the flush topic. Tables
@@ -114,15 +132,18 @@ func (f *Follower) start(ctx context.Context) error {
 	})
 }
 
-// round takes one batch all the way. It ends with an error only when ctx does.
-func (f *Follower) round(ctx context.Context, b Batch) error {
+// round takes one batch all the way, and what fills gaps before it. It ends with an
+// error only when ctx does.
+func (f *Follower) round(ctx context.Context, b Batch, fillings []filling) error {
 	for _, u := range b.Unreadable {
 		f.tell(u)
 	}
-	for {
+	f.read = max(f.read, b.Next)
+	b.Notes = f.own(b.Notes)
+	for len(b.Notes)+len(fillings) > 0 {
 		var j judged
 		err := Retry(ctx, f.tell, Objects, func() (err error) {
-			j, err = f.gates.judge(ctx, b.Notes)
+			j, err = f.gates.judge(ctx, fillings, b.Notes, b.First)
 			return err
 		})
 		if err != nil {
@@ -145,7 +166,26 @@ func (f *Follower) round(ctx context.Context, b Batch) error {
 			break
 		}
 	}
-	return f.leave(ctx, b)
+	return f.leave(ctx)
+}
+
+// own leaves out the notifications of other lakes: their sinks share the flush topic,
+// and their catalogs judge them.
+func (f *Follower) own(notes []flush.Notification) []flush.Notification {
+	here := f.settings.Lake.Location.String()
+	var own []flush.Notification
+	others := make(map[string]int)
+	for _, n := range notes {
+		if n.In(here) {
+			own = append(own, n)
+		} else {
+			others[n.Lake]++
+		}
+	}
+	for _, lake := range slices.Sorted(maps.Keys(others)) {
+		f.tell(Elsewhere{Lake: lake, Notifications: others[lake]})
+	}
+	return own
 }
 
 // change makes Glue hold what the notifications speak of. Those that passed
@@ -163,21 +203,24 @@ func (f *Follower) change(ctx context.Context, j judged) error {
 // commitAttempts for an offset, before the next round has a later one to commit.
 const commitAttempts = 3
 
-// leave commits the offset. A commit that fails only means reading again later.
-func (f *Follower) leave(ctx context.Context, b Batch) error {
+// leave commits the offset, but not past what opened a gap. A commit that fails only
+// means reading again later.
+func (f *Follower) leave(ctx context.Context) error {
 	if f.rewind != "" {
 		table := f.rewind
 		f.rewind = ""
 		f.tell(Rewound{Table: table})
-		return Retry(ctx, f.tell, Kafka, func() error { return f.topic.Rewind(ctx) })
+		return f.toStart(ctx)
 	}
-	if b.Next == 0 {
+	next := min(f.read, f.gates.held())
+	if f.read == 0 || next <= f.left {
 		return nil
 	}
 	var err error
 	for n := range commitAttempts {
-		if err = f.topic.Commit(ctx, b.Next); err == nil {
-			f.tell(Left{Next: b.Next})
+		if err = f.topic.Commit(ctx, next); err == nil {
+			f.left = next
+			f.tell(Left{Next: next})
 			return nil
 		}
 		if err := sleep(ctx, backoff(n)); err != nil {
@@ -188,6 +231,12 @@ func (f *Follower) leave(ctx context.Context, b Batch) error {
 	return nil
 }
 
+// toStart goes back to the start of the flush topic.
+func (f *Follower) toStart(ctx context.Context) error {
+	f.read, f.left = 0, -1
+	return Retry(ctx, f.tell, Kafka, func() error { return f.topic.Rewind(ctx) })
+}
+
 // tableLost is told before a table that does not exist is created. Its partitions
 // are gone with it, and they stand in the flush topic: the offset goes back to the
 // start first, so that a crash in the middle cannot leave half of them out.
@@ -195,11 +244,8 @@ func (f *Follower) tableLost(ctx context.Context, table string) error {
 	if f.rewind != "" {
 		return nil
 	}
-	if err := Retry(ctx, f.tell, Kafka, func() error { return f.topic.Rewind(ctx) }); err != nil {
-		return err
-	}
 	f.rewind = table
-	return nil
+	return f.toStart(ctx)
 }
 
 func (f *Follower) visible(accepted []flush.Notification) {

@@ -2,12 +2,14 @@ package follow
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"iter"
 	"slices"
 	"strings"
+	"time"
 
 	"weir/pkg/flush"
 	"weir/pkg/flush/codec"
@@ -23,11 +25,16 @@ type Store interface {
 	PutIfMatch(ctx context.Context, key string, body []byte, etag string) (string, error)
 }
 
+// ErrMemory is a gate's memory that is there and cannot be read: nothing of its topic
+// passes until it is repaired. Trying again is of no use.
+var ErrMemory = errors.New("the gate's memory cannot be read")
+
 // memory is what the gate of one topic id remembers, as it stands in the lake.
 type memory struct {
 	gate flush.Gate
 	etag string // "" = there is no object yet
 	body []byte
+	err  error // ErrMemory: nothing of the gate is known
 }
 
 // judged is what became of a batch of notifications.
@@ -44,10 +51,16 @@ type gates struct {
 	database string
 	tell     Observer
 	memories map[lake.TopicID]*memory
+	gaps     map[partition]*gap
+	stopped  map[partition]flush.Notification // the newest that was read of what does not pass; without files
+	looked   time.Time                        // when the memories of what does not pass were read last
 }
 
 func newGates(store Store, database string, tell Observer) *gates {
-	return &gates{store: store, database: database, tell: tell, memories: make(map[lake.TopicID]*memory)}
+	return &gates{
+		store: store, database: database, tell: tell, memories: make(map[lake.TopicID]*memory),
+		gaps: make(map[partition]*gap), stopped: make(map[partition]flush.Notification),
+	}
 }
 
 // recall reads every memory that the database has, so that the partitions that
@@ -68,11 +81,20 @@ func (g *gates) recall(ctx context.Context) error {
 		}
 		for p, mark := range m.gate.Marks {
 			if mark.Alarm != "" {
-				g.tell(Alarm{TopicID: id, Partition: p, Reason: mark.Alarm, Memory: o.Key})
+				g.tell(Alarm{Topic: topicOf(mark), TopicID: id, Partition: p, Reason: mark.Alarm, Memory: o.Key})
 			}
 		}
 	}
 	return nil
+}
+
+// topicOf is the name of the topic that a mark belongs to, "" where nothing passed yet.
+func topicOf(mark flush.Mark) string {
+	owner, _, _, err := lake.ParseManifestKey(mark.Manifest)
+	if err != nil {
+		return ""
+	}
+	return owner.Topic
 }
 
 func (g *gates) memory(ctx context.Context, id lake.TopicID) (*memory, error) {
@@ -80,10 +102,14 @@ func (g *gates) memory(ctx context.Context, id lake.TopicID) (*memory, error) {
 		return m, nil
 	}
 	m, err := g.read(ctx, id)
-	if err == nil {
-		g.memories[id] = m
+	if err != nil {
+		return nil, err
 	}
-	return m, err
+	g.memories[id] = m
+	if m.err != nil {
+		g.tell(Unjudged{TopicID: id, Err: m.err})
+	}
+	return m, nil
 }
 
 // read takes only a 404 for an empty memory: an object that cannot be read must
@@ -97,67 +123,100 @@ func (g *gates) read(ctx context.Context, id lake.TopicID) (*memory, error) {
 	if err != nil {
 		return nil, err
 	}
+	m := &memory{etag: etag, body: body}
 	gate, err := codec.DecodeGate(body)
 	if err != nil {
-		return nil, fmt.Errorf("read the gate's memory %s: %w", key, err)
+		m.err = fmt.Errorf("%w: %s: %w", ErrMemory, key, err)
+		return m, nil
 	}
-	return &memory{gate: *gate, etag: etag, body: body}, nil
+	m.gate = *gate
+	return m, nil
 }
 
-// judge lets the notifications pass, in their order, through copies of the
-// gates: nothing is accepted until put.
-func (g *gates) judge(ctx context.Context, notes []flush.Notification) (judged, error) {
+// judge lets what fills gaps, and then the notifications in their order, pass through
+// copies of the gates: nothing is accepted until put. first is where the notifications
+// begin on the flush topic.
+func (g *gates) judge(ctx context.Context, fillings []filling, notes []flush.Notification, first int64) (judged, error) {
 	j := judged{changed: make(map[lake.TopicID]flush.Gate)}
+	for _, n := range notes { // all that can fail comes first
+		if _, err := g.memory(ctx, n.TopicID); err != nil {
+			return j, err
+		}
+	}
+	for i := range fillings {
+		f := &fillings[i]
+		g.through(&j, f.gap.partition.topic, func(gate *flush.Gate) bool { return g.filled(&j, gate, f) })
+	}
 	for _, n := range notes {
-		m, err := g.memory(ctx, n.TopicID)
-		if err != nil {
-			return j, err
-		}
-		gate, ok := j.changed[n.TopicID]
-		if !ok {
-			gate = m.gate.Clone()
-		}
-		changed, err := g.one(ctx, &j, &gate, n)
-		if err != nil {
-			return j, err
-		}
-		if ok || changed {
-			j.changed[n.TopicID] = gate
-		}
+		g.through(&j, n.TopicID, func(gate *flush.Gate) bool { return g.one(&j, gate, n, first) })
 	}
 	return j, nil
 }
 
+// through gives do the copy of a topic's gate, and keeps it if do says that it has
+// changed.
+func (g *gates) through(j *judged, id lake.TopicID, do func(gate *flush.Gate) bool) {
+	gate, ok := j.changed[id]
+	if !ok {
+		gate = g.memories[id].gate.Clone()
+	}
+	if do(&gate) {
+		j.changed[id] = gate
+	}
+}
+
 // one judges n and says whether the gate has changed.
-func (g *gates) one(ctx context.Context, j *judged, gate *flush.Gate, n flush.Notification) (bool, error) {
+func (g *gates) one(j *judged, gate *flush.Gate, n flush.Notification, first int64) bool {
+	if g.memories[n.TopicID].err != nil {
+		g.stop(gate, n)
+		return false
+	}
+	if p := g.gaps[partitionOf(n)]; p != nil {
+		p.putOff(n)
+		return false
+	}
 	verdict, reason := gate.Judge(n)
 	switch verdict {
 	case flush.Repeat:
 		j.repeats = append(j.repeats, n)
-		return false, nil
+		return false
 	case flush.Accept:
 		gate.Accept(n)
 		j.accepted = append(j.accepted, n)
-		return true, nil
+		return true
 	case flush.Gap:
-		closed, alarm, err := g.closeGap(ctx, gate, n)
-		if err != nil {
-			return false, err
-		}
-		if alarm != "" {
-			return g.raise(gate, n, alarm), nil
-		}
-		for _, c := range closed {
-			gate.Accept(c)
-		}
-		j.accepted = append(j.accepted, closed...)
-		return true, nil
+		alarm := g.open(gate, n, first)
+		return alarm != "" && g.raise(gate, n, alarm)
 	}
-	return g.raise(gate, n, reason), nil
+	return g.raise(gate, n, reason)
+}
+
+// filled judges what has filled a gap, and says whether the gate has changed.
+func (g *gates) filled(j *judged, gate *flush.Gate, f *filling) (changed bool) {
+	p := f.gap
+	for _, n := range f.notes {
+		switch verdict, reason := gate.Judge(n); verdict {
+		case flush.Accept:
+			gate.Accept(n)
+			j.accepted = append(j.accepted, n)
+			changed = true
+		case flush.Gap: // the memory was taken back
+			f.alarm = cmp.Or(f.alarm, g.reopen(gate, p))
+		case flush.Alarm:
+			f.alarm = cmp.Or(f.alarm, reason)
+		}
+	}
+	f.alarm = cmp.Or(f.alarm, g.settle(gate, p))
+	if f.alarm == "" {
+		return changed
+	}
+	delete(g.gaps, p.partition)
+	return g.raise(gate, p.end, f.alarm) || changed
 }
 
 // raise stops the partition, once.
 func (g *gates) raise(gate *flush.Gate, n flush.Notification, reason string) bool {
+	g.stop(gate, n)
 	if gate.Marks[n.Partition].Alarm != "" {
 		return false
 	}
@@ -194,10 +253,12 @@ func (g *gates) put(ctx context.Context, j judged) (settled bool, err error) {
 		if err != nil {
 			return false, err
 		}
-		g.memories[id] = there
+		repaired := g.replace(id, there)
 		if !bytes.Equal(there.body, body) {
 			settled = false
-			g.tell(Rival{Key: key})
+			if !repaired {
+				g.tell(Rival{Key: key})
+			}
 		}
 	}
 	return settled, nil

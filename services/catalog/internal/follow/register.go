@@ -45,6 +45,7 @@ type registrar struct {
 	lake       change.Lake
 	tell       Observer
 	lost       func(ctx context.Context, table string) error // called before a table that is not there is created
+	retry      func(ctx context.Context, tell Observer, what Dependency, do func() error) error
 
 	fresh   map[string]time.Time // by table: it was seen to be as wanted
 	known   *known
@@ -54,7 +55,7 @@ type registrar struct {
 
 func newRegistrar(t Tables, p Partitions, database string, l change.Lake, tell Observer) *registrar {
 	return &registrar{
-		tables: t, partitions: p, database: database, lake: l, tell: tell,
+		tables: t, partitions: p, database: database, lake: l, tell: tell, retry: Retry,
 		fresh:   make(map[string]time.Time),
 		known:   newKnown(knownLimit, partitionTTL),
 		refused: newKnown(knownLimit, refusedTTL),
@@ -87,7 +88,7 @@ func (r *registrar) apply(ctx context.Context, plan change.Plan) error {
 
 // table makes the table hold what the spec wants.
 func (r *registrar) table(ctx context.Context, spec change.Spec) error {
-	return Retry(ctx, r.tell, Glue, func() error { return r.converge(ctx, spec) })
+	return r.retry(ctx, r.tell, Glue, func() error { return r.converge(ctx, spec) })
 }
 
 // converge reads, merges and writes until nothing is left to write. An update
@@ -164,7 +165,7 @@ func (r *registrar) create(ctx context.Context, spec change.Spec) error {
 // chunk registers the chunk's partitions, sending again only what failed.
 func (r *registrar) chunk(ctx context.Context, c change.Chunk) error {
 	left := c.Partitions
-	return Retry(ctx, r.tell, Glue, func() error {
+	return r.retry(ctx, r.tell, Glue, func() error {
 		if err := sleep(ctx, r.pace.Take(time.Now())); err != nil {
 			return err
 		}
@@ -229,7 +230,7 @@ func (r *registrar) failed(ctx context.Context, spec change.Spec, err error) err
 func (r *registrar) warm(ctx context.Context, table lake.Table) error {
 	since := lake.DayOf(time.Now()) - scanDays
 	filter := glue.Filter{Expression: fmt.Sprintf("dt >= '%s'", since), ExcludeColumns: true}
-	return Retry(ctx, r.tell, Glue, func() error {
+	return r.retry(ctx, r.tell, Glue, func() error {
 		for p, err := range r.partitions.Partitions(ctx, r.database, table.Name, filter) {
 			if err != nil {
 				return err

@@ -26,11 +26,12 @@ type FlushTopic struct {
 	admin  *kadm.Client
 	name   string
 	group  string
+	lake   string // whose offset it is: stands in the commit's metadata
 }
 
 // NewFlushTopic reads with client, which must not be consuming.
-func NewFlushTopic(client *kgo.Client, name, group string) *FlushTopic {
-	return &FlushTopic{client: client, admin: kadm.NewClient(client), name: name, group: group}
+func NewFlushTopic(client *kgo.Client, name, group, lake string) *FlushTopic {
+	return &FlushTopic{client: client, admin: kadm.NewClient(client), name: name, group: group, lake: lake}
 }
 
 // ConsumerOptions are what the client of a FlushTopic needs: an offset that the
@@ -43,7 +44,8 @@ func ConsumerOptions() []kgo.Opt {
 	}
 }
 
-// Resume goes on from the committed offset.
+// Resume goes on from the committed offset. One that a catalog of another lake has
+// left, whose database has the same name, says nothing about this lake's flushes.
 func (t *FlushTopic) Resume(ctx context.Context) error {
 	topic, _, err := kafka.Describe(ctx, t.client, t.name)
 	if err != nil {
@@ -54,7 +56,7 @@ func (t *FlushTopic) Resume(ctx context.Context) error {
 		return err
 	}
 	at := kgo.NewOffset().AtStart()
-	if c, ok := committed[0]; ok {
+	if c, ok := committed[0]; ok && (c.Metadata == t.lake || c.Metadata == "") { // older catalogs did not say
 		at = kgo.NewOffset().At(c.Offset)
 	}
 	t.seek(at)
@@ -84,6 +86,9 @@ func (t *FlushTopic) Poll(ctx context.Context) (Batch, error) {
 	var b Batch
 	fetches := t.client.PollRecords(ctx, pollRecords)
 	for r := range fetches.RecordsAll() {
+		if b.Next == 0 {
+			b.First = r.Offset
+		}
 		b.Next = r.Offset + 1
 		n, err := codec.DecodeCommitted(r.Value)
 		if err != nil {
@@ -106,7 +111,7 @@ func (t *FlushTopic) Commit(ctx context.Context, next int64) error {
 	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
 	defer cancel()
 	var o kadm.Offsets
-	o.Add(kadm.Offset{Topic: t.name, Partition: 0, At: next, LeaderEpoch: -1})
+	o.Add(kadm.Offset{Topic: t.name, Partition: 0, At: next, LeaderEpoch: -1, Metadata: t.lake})
 	resp, err := t.admin.CommitOffsets(ctx, t.group, o)
 	if err == nil {
 		err = resp.Error()

@@ -1,6 +1,7 @@
 package produce
 
 import (
+	"fmt"
 	"io"
 	"sync"
 	"sync/atomic"
@@ -67,8 +68,9 @@ func (h *Hangar) Begin(n int) (*Flight, bool) {
 func (h *Hangar) newFlight() *Flight {
 	f := &Flight{hangar: h, done: make(chan struct{}, 1), timer: time.NewTimer(time.Hour)}
 	f.timer.Stop()
-	f.promise = func(_ *kgo.Record, err error) {
-		if err != nil {
+	f.promise = func(r *kgo.Record, err error) {
+		if err != nil && f.failure.Load() == nil {
+			err = fmt.Errorf("produce to topic %s: %w", r.Topic, err)
 			f.failure.CompareAndSwap(nil, &err)
 		}
 		f.finish(1)

@@ -40,7 +40,7 @@ type Delivery struct {
 
 // Options of a Producer.
 type Options struct {
-	Topic    string
+	Topics   []string       // of the events, then of the rejected events
 	Deadline time.Duration  // from the start of Deliver until ErrLate
 	Observe  func(Delivery) // called once a request, before Deliver returns
 }
@@ -118,7 +118,7 @@ func (p *Producer) Deliver(f *Flight) error {
 	start := time.Now()
 	err := p.deliver(f)
 	p.note(err)
-	p.opts.Observe(Delivery{Topic: p.opts.Topic, Records: len(f.records), Took: time.Since(start), Err: err})
+	p.opts.Observe(Delivery{Topic: p.opts.Topics[0], Records: len(f.records), Took: time.Since(start), Err: err})
 	return err
 }
 
@@ -154,7 +154,7 @@ func domainError(err error) error {
 	case errors.Is(err, kgo.ErrRecordTimeout), errors.Is(err, kerr.RequestTimedOut):
 		return fmt.Errorf("%w: %w", ErrLate, err)
 	}
-	return fmt.Errorf("produce: %w", err)
+	return err
 }
 
 func (p *Producer) note(err error) {
@@ -171,28 +171,25 @@ func (p *Producer) note(err error) {
 // recent is how long the newest outcome speaks for Kafka's state.
 const recent = 5 * time.Second
 
-// Check says whether Kafka accepts records: by the newest request's outcome if there
-// was one of late, else by asking a broker. It is asked every second or so.
-func (p *Producer) Check(ctx context.Context) error {
+// Recent says how Kafka took the newest request, if there was one of late; told is false where nobody knows.
+func (p *Producer) Recent() (told bool, err error) {
 	good, bad := time.Unix(0, p.lastGood.Load()), time.Unix(0, p.lastBad.Load())
 	switch {
 	case time.Since(good) < recent && good.After(bad):
-		return nil
+		return true, nil
 	case time.Since(bad) < recent:
 		err := *p.why.Load()
-		p.forget(err)
-		return err
+		if errors.Is(err, kerr.UnknownTopicID) || errors.Is(err, kerr.UnknownTopicOrPartition) {
+			p.Forget()
+		}
+		return true, err
 	}
-	return p.client.Ping(ctx)
+	return false, nil
 }
 
-// forget makes the client look the topic up anew where it was deleted, and perhaps created again: until it is told, it
-// keeps to the topic id that it knew.
-func (p *Producer) forget(err error) {
-	if errors.Is(err, kerr.UnknownTopicID) || errors.Is(err, kerr.UnknownTopicOrPartition) {
-		p.client.PurgeTopicsFromProducing(p.opts.Topic)
-	}
-}
+// Forget makes the client look its topics up anew, where one was deleted and perhaps created again: until it is told,
+// it keeps to the topic id and the largest batch that it knew.
+func (p *Producer) Forget() { p.client.PurgeTopicsFromProducing(p.opts.Topics...) }
 
 // Buffered says how many bytes of records the client holds.
 func (p *Producer) Buffered() int64 { return p.client.BufferedProduceBytes() }

@@ -1,15 +1,13 @@
 package source
 
 import (
-	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"regexp"
-
-	"go.yaml.in/yaml/v3"
+	"slices"
 
 	"weir/pkg/lake"
 )
@@ -17,39 +15,29 @@ import (
 // maxFile bounds sources.yaml: some 100,000 sources.
 const maxFile = 64 << 20
 
-type fileForm struct {
-	Sources []sourceForm `yaml:"sources"`
-}
+// maxFaults bounds what is told of one file: who sees a hundred lines mends the
+// file's making, not the lines.
+const maxFaults = 100
 
-type sourceForm struct {
-	ID        string   `yaml:"id"`
-	Name      string   `yaml:"name"`
-	Enabled   *bool    `yaml:"enabled"` // left out = true
-	WriteKeys []string `yaml:"write_keys"`
-}
+// Faults is everything that is wrong with the content of a file.
+type Faults []error
 
-// Parse reads the text of sources.yaml. Every fault is reported, each by the place
-// of its source; a key is never part of a fault.
-func Parse(text []byte) (*Index, error) {
-	var form fileForm
-	dec := yaml.NewDecoder(bytes.NewReader(text))
-	dec.KnownFields(true)
-	if err := dec.Decode(&form); err != nil && !errors.Is(err, io.EOF) {
-		return nil, errors.New(quoted().ReplaceAllString(err.Error(), "a value"))
+func (f Faults) Error() string { return errors.Join(f...).Error() }
+
+// Unwrap gives each fault to errors.Is and errors.As.
+func (f Faults) Unwrap() []error { return f }
+
+// Check gives every fault of a file: what Load would fail with, one by one.
+func Check(path string) []error {
+	_, err := Load(path)
+	var faults Faults
+	if errors.As(err, &faults) {
+		return faults
 	}
-	b := builder{
-		index:  &Index{plain: make(map[digest]*Source)},
-		ids:    make(map[string]int),
-		owners: make(map[string]int),
+	if err != nil {
+		return []error{err}
 	}
-	for i, s := range form.Sources {
-		b.add(i+1, s)
-	}
-	b.findHidden()
-	if len(b.faults) > 0 {
-		return nil, errors.Join(b.faults...)
-	}
-	return b.index, nil
+	return nil
 }
 
 // Load reads and parses a file.
@@ -66,60 +54,89 @@ func Load(path string) (*Index, error) {
 	if len(text) > maxFile {
 		return nil, fmt.Errorf("%s is larger than %d bytes", path, maxFile)
 	}
-	x, err := Parse(text)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return x, nil
+	return Parse(path, text)
 }
 
-// quoted finds the values that a YAML error repeats: one may be a write key.
-func quoted() *regexp.Regexp { return regexp.MustCompile("`[^`]*`") }
+// Parse reads the text of sources.yaml. Every fault is reported, each by its line in
+// the file that path names; nothing that could be a key is part of a fault.
+func Parse(path string, text []byte) (*Index, error) {
+	b := builder{
+		path:   path,
+		index:  &Index{plain: make(map[digest]*Source)},
+		ids:    make(map[string]int),
+		owners: make(map[string]origin),
+	}
+	for i, f := range b.read(text) {
+		b.add(i+1, f)
+	}
+	b.findHidden()
+	if len(b.faults) > 0 {
+		return nil, b.told()
+	}
+	return b.index, nil
+}
 
 type builder struct {
+	path   string
 	index  *Index
-	ids    map[string]int // id → place
-	owners map[string]int // write key as written → place
-	faults []error
+	ids    map[string]int    // id → place
+	owners map[string]origin // write key as written → where it stands first
+	faults []fault
 }
 
-func (b *builder) fault(place int, id, format string, args ...any) {
-	what := fmt.Sprintf(format, args...)
-	b.faults = append(b.faults, fmt.Errorf("source %d (id %q): %s", place, id, what))
+type fault struct {
+	line int
+	text string
 }
 
-func (b *builder) add(place int, f sourceForm) {
-	if !lake.ValidSourceID([]byte(f.ID)) {
-		b.fault(place, f.ID, "an id has 1 to 128 characters of A-Z a-z 0-9 . _ - and is neither . nor ..")
+// origin is where a write key stands: the place of its source, and its line.
+type origin struct{ place, line int }
+
+func (b *builder) fault(line int, format string, args ...any) {
+	b.faults = append(b.faults, fault{line: line, text: fmt.Sprintf(format, args...)})
+}
+
+func (b *builder) faultOf(line, place int, id, format string, args ...any) {
+	b.fault(line, "source %d (id %q): %s", place, id, fmt.Sprintf(format, args...))
+}
+
+func (b *builder) add(place int, f form) {
+	if f.unreadable || f.id.unreadable {
+		return // it has its faults
 	}
-	if first, ok := b.ids[f.ID]; ok {
-		b.fault(place, f.ID, "source %d has the same id", first)
+	if !lake.ValidSourceID([]byte(f.id.text)) {
+		b.faultOf(f.id.line, place, f.id.text, "an id has 1 to 128 characters of A-Z a-z 0-9 . _ - and is neither . nor ..")
 	}
-	b.ids[f.ID] = place
-	s := &Source{ID: f.ID, Key: []byte(f.ID), Name: f.Name, Enabled: f.Enabled == nil || *f.Enabled}
+	if first, ok := b.ids[f.id.text]; ok {
+		b.faultOf(f.id.line, place, f.id.text, "source %d has the same id", first)
+	}
+	b.ids[f.id.text] = place
+	s := &Source{ID: f.id.text, Key: []byte(f.id.text), Name: f.name.text, Enabled: !f.disabled}
 	b.index.sources = append(b.index.sources, s)
-	if s.Enabled && len(f.WriteKeys) == 0 {
-		b.fault(place, f.ID, "write_keys is empty: nobody could send for it")
+	if s.Enabled && !f.hasKeys {
+		b.faultOf(f.line, place, s.ID, "write_keys is empty: nobody could send for it")
 	}
-	for i, key := range f.WriteKeys {
-		b.addKey(place, i+1, s, key)
+	for _, key := range f.keys {
+		if !key.unreadable {
+			b.addKey(place, s, key)
+		}
 	}
 }
 
-func (b *builder) addKey(place, nth int, s *Source, key string) {
-	if key == "" {
-		b.fault(place, s.ID, "write key %d is empty", nth)
+func (b *builder) addKey(place int, s *Source, key writeKey) {
+	if key.text == "" {
+		b.faultOf(key.line, place, s.ID, "write key %d is empty", key.nth)
 		return
 	}
-	if first, ok := b.owners[key]; ok {
-		b.fault(place, s.ID, "write key %d stands at source %d too", nth, first)
+	if first, ok := b.owners[key.text]; ok {
+		b.faultOf(key.line, place, s.ID, "write key %d stands at source %d too", key.nth, first.place)
 		return
 	}
-	b.owners[key] = place
-	salt, sum, isSalted, fault := parseKey(key)
+	b.owners[key.text] = origin{place: place, line: key.line}
+	salt, sum, isSalted, fault := parseKey(key.text)
 	switch {
 	case fault != "":
-		b.fault(place, s.ID, "write key %d: %s", nth, fault)
+		b.faultOf(key.line, place, s.ID, "write key %d: %s", key.nth, fault)
 	case isSalted:
 		b.index.salted = append(b.index.salted, salted{salt: salt, sum: sum, source: s})
 	default:
@@ -129,13 +146,26 @@ func (b *builder) addKey(place, nth int, s *Source, key string) {
 
 // findHidden reports a key that stands plain at one source and salted at another.
 func (b *builder) findHidden() {
-	for key, place := range b.owners {
+	for key, at := range b.owners {
 		s, isPlain := b.index.plain[digest(sha256.Sum256([]byte(key)))]
 		if !isPlain {
 			continue
 		}
 		if other := b.index.search([]byte(key)); other != nil && other != s {
-			b.fault(place, s.ID, "one of its write keys stands, salted, at source %d too", b.ids[other.ID])
+			b.faultOf(at.line, at.place, s.ID, "one of its write keys stands, salted, at source %d too", b.ids[other.ID])
 		}
 	}
+}
+
+// told puts the faults into the file's order.
+func (b *builder) told() Faults {
+	slices.SortStableFunc(b.faults, func(x, y fault) int { return cmp.Or(cmp.Compare(x.line, y.line), cmp.Compare(x.text, y.text)) })
+	var told Faults
+	for i, f := range b.faults {
+		if i == maxFaults {
+			return append(told, fmt.Errorf("%s: and %d faults more", b.path, len(b.faults)-i))
+		}
+		told = append(told, fmt.Errorf("%s:%d: %s", b.path, f.line, f.text))
+	}
+	return told
 }

@@ -15,7 +15,7 @@ import (
 
 func parse(t *testing.T, text string) *Index {
 	t.Helper()
-	x, err := Parse([]byte(text))
+	x, err := Parse("sources.yaml", []byte(text))
 	require.NoError(t, err)
 	return x
 }
@@ -61,30 +61,81 @@ func TestUnknownKeysAreRememberedUpToABound(t *testing.T) {
 }
 
 func TestEveryFaultIsReportedAndNoKeyIsShown(t *testing.T) {
-	_, err := Parse([]byte(`
+	_, err := Parse("sources.yaml", []byte(`
 sources:
   - {id: "a/b", write_keys: [secret-1]}
-  - {id: ok, write_keys: [secret-1, "", "sha256:nosum", "sha256:salt:abcd", "sha256::` + strings.Repeat("0", 64) + `"]}
+  - {id: ok, write_keys: [secret-1, "", "sha256:nosum", "sha256:salt:abcd", "sha256::`+strings.Repeat("0", 64)+`"]}
   - {id: ok, write_keys: []}
   - {id: "..", write_keys: [secret-2]}
-  - {id: hidden, write_keys: ["` + HashKey("x", "secret-2") + `"]}
+  - {id: hidden, write_keys: ["`+HashKey("x", "secret-2")+`"]}
 `))
 	require.Error(t, err)
 	require.NotContains(t, err.Error(), "secret")
 	for _, want := range []string{
-		`source 1 (id "a/b"): an id has`,
-		`source 2 (id "ok"): write key 1 stands at source 1 too`,
-		`source 2 (id "ok"): write key 2 is empty`,
-		`source 2 (id "ok"): write key 3: want sha256:`,
-		`source 2 (id "ok"): write key 4: want 64 hex digits`,
-		`source 2 (id "ok"): write key 5: want sha256:`,
-		`source 3 (id "ok"): source 2 has the same id`,
-		`source 3 (id "ok"): write_keys is empty`,
-		`source 4 (id ".."): an id has`,
-		`source 4 (id ".."): one of its write keys stands, salted, at source 5 too`,
+		`sources.yaml:3: source 1 (id "a/b"): an id has`,
+		`sources.yaml:4: source 2 (id "ok"): write key 1 stands at source 1 too`,
+		`sources.yaml:4: source 2 (id "ok"): write key 2 is empty`,
+		`sources.yaml:4: source 2 (id "ok"): write key 3: want sha256:`,
+		`sources.yaml:4: source 2 (id "ok"): write key 4: want 64 hex digits`,
+		`sources.yaml:4: source 2 (id "ok"): write key 5: want sha256:`,
+		`sources.yaml:5: source 3 (id "ok"): source 2 has the same id`,
+		`sources.yaml:5: source 3 (id "ok"): write_keys is empty`,
+		`sources.yaml:6: source 4 (id ".."): an id has`,
+		`sources.yaml:6: source 4 (id ".."): one of its write keys stands, salted, at source 5 too`,
 	} {
 		require.ErrorContains(t, err, want)
 	}
+}
+
+func TestAFaultOfTheFormHidesNoOther(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sources.yaml")
+	require.NoError(t, os.WriteFile(path, []byte(`
+secret-9: true
+sources:
+  - id: a
+    write_keys: secret-key
+  - secret-1
+  - id: [b]
+    enabled: perhaps
+    writeKeys: [secret-2]
+  - id: c
+    id: d
+    write_keys:
+      - {secret-3: 1}
+      - secret-4
+      - ""
+  - id: ../e
+`), 0o600))
+	var got []string
+	for _, err := range Check(path) {
+		got = append(got, strings.TrimPrefix(err.Error(), path+":"))
+	}
+	require.Equal(t, []string{
+		`2: unknown field: want sources`,
+		`5: source 1: write_keys: want a list`,
+		`6: want id, name, enabled, write_keys`,
+		`7: source 3: id: want a text`,
+		`8: source 3: enabled: want true or false`,
+		`9: unknown field: want id, name, enabled, write_keys`,
+		`11: id is set twice`,
+		`13: source 4: write key 1: want a text`,
+		`15: source 4 (id "c"): write key 3 is empty`,
+		`16: source 5 (id "../e"): an id has 1 to 128 characters of A-Z a-z 0-9 . _ - and is neither . nor ..`,
+		`16: source 5 (id "../e"): write_keys is empty: nobody could send for it`,
+	}, got)
+	require.NoError(t, os.WriteFile(path, []byte("sources: []\n"), 0o600))
+	require.Empty(t, Check(path))
+	missing := Check(path + "x")
+	require.Len(t, missing, 1)
+	require.ErrorIs(t, missing[0], os.ErrNotExist)
+}
+
+func TestFaultsAreBounded(t *testing.T) {
+	_, err := Parse("s.yaml", []byte("sources:\n"+strings.Repeat("- {id: /, enabled: false}\n", 1000)))
+	var faults Faults
+	require.ErrorAs(t, err, &faults)
+	require.Len(t, faults, maxFaults+1)
+	require.EqualError(t, faults[maxFaults], "s.yaml: and 1899 faults more", "1000 ids, 999 of them again")
 }
 
 func TestWrongShapes(t *testing.T) {
@@ -94,13 +145,25 @@ func TestWrongShapes(t *testing.T) {
 		"sources: {secret-key: 1}",
 		"secret-key",
 		"sources: [",
+		"sources:\n- id: a\n  write_keys: [*secret-key]",
+		"sources:\n- id: a\n\twrite_keys: [secret-key]",
 	} {
-		_, err := Parse([]byte(text))
+		_, err := Parse("sources.yaml", []byte(text))
 		require.Error(t, err, text)
 		require.NotContains(t, err.Error(), "secret")
 	}
-	for _, text := range []string{"", "sources: []", "# nobody yet\n"} {
+	for _, text := range []string{"", "sources: []", "# nobody yet\n", "sources:\n", "---\n"} {
 		require.Empty(t, parse(t, text).Sources())
+	}
+	_, err := Parse("s.yaml", []byte("sources:\n- id: a\n  write_keys: [k\n- id: b\n"))
+	require.Regexp(t, `^s\.yaml:\d: did not find expected ',' or '\]'$`, err.Error())
+	x := parse(t, "sources: [{id: 7, name: &n yes, enabled: on, write_keys: [8, *n]}, {id: b, enabled: off}]")
+	require.Equal(t, "7", x.Sources()[0].ID)
+	require.True(t, x.Sources()[0].Enabled)
+	require.False(t, x.Sources()[1].Enabled)
+	for _, key := range []string{"8", "yes"} {
+		_, ok := x.Lookup([]byte(key))
+		require.True(t, ok, key)
 	}
 }
 
@@ -189,7 +252,7 @@ func TestFollowReportsChangesWhileOthersLookUp(t *testing.T) {
 }
 
 func BenchmarkLookup(b *testing.B) {
-	x, err := Parse([]byte("sources: [{id: a, write_keys: [plain-key-of-usual-length, '" + HashKey("salt", "salted-key-of-usual-length") + "']}]"))
+	x, err := Parse("sources.yaml", []byte("sources: [{id: a, write_keys: [plain-key-of-usual-length, '"+HashKey("salt", "salted-key-of-usual-length")+"']}]"))
 	require.NoError(b, err)
 	for _, key := range []string{"plain-key-of-usual-length", "salted-key-of-usual-length"} {
 		b.Run(key[:5], func(b *testing.B) {

@@ -1,7 +1,8 @@
 // Package cut decides when the open files of a Kafka partition become a flush, and
-// which of them. Its one promise: no open file outgrows its size, its age or the
-// process's memory without a cut being due, and the age is that of the wall clock, so
-// that a quiet source is flushed too. It holds no file, no clock and no budget: the
+// which of them. Its promises: no open file outgrows its size, its age or the
+// process's memory without a cut being due; the age is that of the wall clock, so that
+// a quiet source is flushed too; and each file is cut for a reason of its own, so that
+// no source forces another's. It holds no file, no clock and no budget: the
 // worker says what is open and what time it is, the group adds up the memory, both do
 // what comes back. Floor 2; owned by whoever owns the sink.
 package cut
@@ -30,6 +31,7 @@ type Limits struct {
 	FileSize        int64         // bytes of the finished object
 	FileAge         time.Duration // since the file's first record was read
 	OpenFiles       int           // of one Kafka partition: what one manifest and one notification hold
+	Behind          int64         // records that a file may stay behind a cut that leaves it open
 	DeadLetters     int           // records
 	DeadLetterBytes int64
 }
@@ -38,6 +40,7 @@ type Limits struct {
 type File struct {
 	Size   int64     // estimated bytes of the finished object
 	Held   int64     // bytes of memory that a cut of it frees
+	First  int64     // offset of its first record
 	Opened time.Time // when its first record was read
 }
 
@@ -48,7 +51,7 @@ type DeadLetters struct {
 	Opened time.Time // when the first was read; zero when there are none
 }
 
-// Due says whether a cut of the whole partition is due, and why.
+// Due says whether a cut is due, and why. Take says of what.
 func Due(now time.Time, files []File, dead DeadLetters, l Limits) (Trigger, bool) {
 	if dead.Count > 0 && (dead.Count >= l.DeadLetters || dead.Bytes >= l.DeadLetterBytes) {
 		return Size, true
@@ -66,6 +69,28 @@ func Due(now time.Time, files []File, dead DeadLetters, l Limits) (Trigger, bool
 	}
 	return "", false
 }
+
+// Take picks the files of a cut that is made at position, the next offset to read: it
+// gives their places in files, which are in the order of opening. A file goes that is
+// full or old; or so soon will be (three quarters of the size, nine tenths of the age)
+// that it would be the next cut, which bounds the flushes of a partition to about ten
+// per age; or that stays so far behind that the sets of flushed offsets above it would
+// outgrow a manifest. Where too many are open the older half goes.
+func Take(now time.Time, files []File, position int64, l Limits) []int {
+	var take []int
+	crowd := 0
+	if len(files) >= l.OpenFiles {
+		crowd = (len(files) + 1) / 2
+	}
+	for i, f := range files {
+		if i < crowd || f.Size >= l.FileSize/4*3 || now.Sub(f.Opened) >= l.FileAge/10*9 || behind(f, position, l) {
+			take = append(take, i)
+		}
+	}
+	return take
+}
+
+func behind(f File, position int64, l Limits) bool { return position-f.First > l.Behind }
 
 // Deadline is when the oldest open file or dead letter reaches its age. ok is false
 // where nothing is open.
@@ -96,10 +121,20 @@ func Worth(now time.Time, files []File, dead DeadLetters, l Limits) bool {
 	return ok && !now.Before(at.Add(-l.FileAge/2))
 }
 
-// Largest picks the files whose cut frees at least need bytes, largest first, as few
-// as possible; all that hold anything where they do not suffice. It gives their
-// places in files.
-func Largest(files []File, need int64) []int {
+// Largest picks the files whose cut at position frees at least need bytes, largest
+// first, as few as possible; all that hold anything where they do not suffice; and
+// those that stay too far behind. It gives their places in files.
+func Largest(files []File, position, need int64, l Limits) []int {
+	take := heaviest(files, need)
+	for i, f := range files {
+		if behind(f, position, l) && !slices.Contains(take, i) {
+			take = append(take, i)
+		}
+	}
+	return take
+}
+
+func heaviest(files []File, need int64) []int {
 	order := make([]int, 0, len(files))
 	for i, f := range files {
 		if f.Held > 0 {

@@ -1,6 +1,7 @@
 package cut
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -10,7 +11,7 @@ import (
 
 var (
 	start  = time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
-	limits = Limits{FileSize: 1000, FileAge: time.Minute, OpenFiles: 5, DeadLetters: 10, DeadLetterBytes: 500}
+	limits = Limits{FileSize: 1000, FileAge: time.Minute, OpenFiles: 5, Behind: 100, DeadLetters: 10, DeadLetterBytes: 500}
 )
 
 func at(seconds int) time.Time { return start.Add(time.Duration(seconds) * time.Second) }
@@ -76,20 +77,65 @@ func TestWorth(t *testing.T) {
 	}
 }
 
-func TestLargest(t *testing.T) {
-	files := []File{{Held: 10}, {Held: 40}, {Held: 0}, {Held: 30}, {Held: 40}}
+func TestTake(t *testing.T) {
 	for _, c := range []struct {
-		need int64
-		want []int
+		name     string
+		now      int
+		position int64
+		files    []File
+		want     []int
 	}{
-		{0, []int{}},
-		{1, []int{1}},
-		{40, []int{1}},
-		{41, []int{1, 4}},
-		{81, []int{1, 4, 3}},
-		{1000, []int{1, 4, 3, 0}},
+		{name: "nothing is open", now: 60},
+		{name: "only what is full", now: 1, files: []File{{Size: 10, Opened: start}, {Size: 1000, Opened: start}, {Size: 749, Opened: start}}, want: []int{1}},
+		{name: "what is three quarters full goes along", now: 1, files: []File{{Size: 750, Opened: start}, {Size: 1000, Opened: start}}, want: []int{0, 1}},
+		{name: "only what is old", now: 60, files: []File{{Opened: start}, {Opened: at(7)}}, want: []int{0}},
+		{name: "what is due within a tenth goes along", now: 60, files: []File{{Opened: start}, {Opened: at(6)}, {Opened: at(7)}}, want: []int{0, 1}},
+		{name: "dead letters alone take nobody young", now: 60, files: []File{{Size: 1, Opened: at(59)}}},
+		{name: "what stays too far behind", now: 1, position: 201, files: []File{{First: 100, Opened: start}, {First: 101, Opened: start}}, want: []int{0}},
+		{name: "too many: the older half", now: 1, files: slices.Repeat([]File{{Opened: start}}, 5), want: []int{0, 1, 2}},
 	} {
-		require.Equal(t, c.want, Largest(files, c.need), "need %d", c.need)
+		t.Run(c.name, func(t *testing.T) {
+			require.Equal(t, c.want, Take(at(c.now), c.files, c.position, limits))
+		})
+	}
+}
+
+// Whatever is open, a cut that is due for a file takes that file; and what it leaves
+// open makes no other cut due at once.
+func TestTakeSettles(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		now := at(rapid.IntRange(0, 100).Draw(t, "now"))
+		files := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) File {
+			return File{
+				Size: rapid.Int64Range(0, 1100).Draw(t, "size"), First: rapid.Int64Range(0, 300).Draw(t, "first"),
+				Opened: at(rapid.IntRange(0, 100).Draw(t, "opened")),
+			}
+		}), 0, 8).Draw(t, "files")
+		left := slices.Clone(files)
+		for _, i := range slices.Backward(Take(now, files, 300, limits)) {
+			left = slices.Delete(left, i, i+1)
+		}
+		if why, due := Due(now, left, DeadLetters{}, limits); due {
+			t.Fatalf("%s is due of %+v, which %+v left", why, left, files)
+		}
+	})
+}
+
+func TestLargest(t *testing.T) {
+	files := []File{{Held: 10, First: 9}, {Held: 40}, {Held: 0}, {Held: 30}, {Held: 40}}
+	for _, c := range []struct {
+		position, need int64
+		want           []int
+	}{
+		{100, 0, []int{}},
+		{100, 1, []int{1}},
+		{100, 40, []int{1}},
+		{100, 41, []int{1, 4}},
+		{100, 81, []int{1, 4, 3}},
+		{100, 1000, []int{1, 4, 3, 0}},
+		{101, 1, []int{1, 2, 3, 4}}, // what is too far behind goes along
+	} {
+		require.Equal(t, c.want, Largest(files, c.position, c.need, limits), "position %d, need %d", c.position, c.need)
 	}
 }
 

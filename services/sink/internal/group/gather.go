@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"weir/pkg/event"
 	"weir/pkg/flush"
 	"weir/pkg/flush/codec"
 	"weir/pkg/kafka"
@@ -30,6 +31,16 @@ type facts struct {
 	marks     map[int32]flush.Mark // the newest of all databases
 }
 
+// gathering asks for what is known to all partitions of an assignment at once, and later
+// for this partition alone.
+func (s *session) gathering(b *batch, owner lake.Owner) func(context.Context) (flush.Known, error) {
+	return func(ctx context.Context) (flush.Known, error) {
+		k, err := b.gather(ctx, owner)
+		b = &batch{s: s, partitions: []int32{owner.Partition}, turn: make(chan struct{}, 1)}
+		return k, err
+	}
+}
+
 // gather finds out what a partition's start has to know. The committed offset comes
 // first: what is read after it cannot be older than it.
 func (b *batch) gather(ctx context.Context, owner lake.Owner) (flush.Known, error) {
@@ -40,10 +51,11 @@ func (b *batch) gather(ctx context.Context, owner lake.Owner) (flush.Known, erro
 	s, c, p := b.s, b.s.g.c, owner.Partition
 	span, mark := f.spans[p], f.marks[p]
 	k := flush.Known{
-		Owner: owner, ClusterID: s.cluster, Bucket: c.Lake.Bucket,
+		Owner: owner, ClusterID: s.cluster, Bucket: c.Lake.Bucket, Prefix: c.Lake.Prefix,
 		Home:         flush.Home(s.cluster, s.topic.ID, c.Lake.Bucket, c.Lake.Prefix),
 		GateSeq:      mark.Seq,
 		GateManifest: mark.Manifest,
+		GateLow:      mark.Low,
 		LogStart:     span.Start,
 		LogEnd:       span.End,
 		LeaderEpoch:  span.LeaderEpoch,
@@ -51,9 +63,7 @@ func (b *batch) gather(ctx context.Context, owner lake.Owner) (flush.Known, erro
 		OwnedPartitions: s.owners.Partitions,
 		ResetOffset:     span.Start,
 	}
-	for _, t := range c.Tables {
-		k.Tables = append(k.Tables, t.Name)
-	}
+	k.Tables = c.tableNames()
 	committed, ok := f.committed[p]
 	if ok {
 		k.Committed, k.Offset, k.CommittedEpoch, k.Metadata = true, committed.Offset, committed.LeaderEpoch, committed.Metadata
@@ -64,12 +74,23 @@ func (b *batch) gather(ctx context.Context, owner lake.Owner) (flush.Known, erro
 			return flush.Known{}, err
 		}
 	}
-	if _, err := flush.ParseMetadata(k.Offset, k.CommittedEpoch, k.Metadata); !ok || err != nil {
+	if state, err := flush.ParseMetadata(k.Offset, k.CommittedEpoch, k.Metadata); !ok || err != nil || state.Home != k.Home {
 		if k.NewestManifest, err = s.newestManifest(ctx, owner); err != nil {
+			return flush.Known{}, err
+		}
+		if k.HasStarted, err = s.hasStarted(ctx, owner); err != nil {
 			return flush.Known{}, err
 		}
 	}
 	return k, nil
+}
+
+func (s *session) hasStarted(ctx context.Context, owner lake.Owner) (bool, error) {
+	_, _, err := worker.RetryStore(s.g.c.Store, s.g.retry).Get(ctx, owner.StartedKey())
+	if errors.Is(err, s3.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 func (b *batch) facts(ctx context.Context) (*facts, error) {
@@ -203,4 +224,11 @@ func (s *session) confirm(ctx context.Context, p int32, want flush.State) (ok bo
 		return err
 	})
 	return ok, err
+}
+
+// fit asks whether the dead-letter topic takes the letters, as it is configured now.
+func (s *session) fit(ctx context.Context, letters []event.Record) error {
+	return s.g.retry.Do(ctx, worker.DependencyKafka, "describe "+s.g.c.DeadLetterTopic, func() error {
+		return s.g.produce.letters.fit(ctx, letters)
+	}, worker.ErrTooLarge)
 }

@@ -60,6 +60,13 @@ type Config struct {
 	Observe   worker.Observer
 }
 
+func (c *Config) tableNames() (names []string) {
+	for _, t := range c.Tables {
+		names = append(names, t.Name)
+	}
+	return names
+}
+
 // The facts that the Observer hears beside a worker's.
 
 // Joined: this process is a member and knows the topic that it reads.
@@ -81,6 +88,13 @@ type Stopped struct {
 	Partition int32
 	Err       error
 	Again     bool
+}
+
+// Stuck: a partition has made no progress for long although it has something to do. Err
+// nil: it has made some again.
+type Stuck struct {
+	Partition int32
+	Err       error
 }
 
 // Rejoining: the client is closed and a new one joins.
@@ -196,6 +210,7 @@ type Status struct {
 	worker.Status
 	Paused  bool
 	Stopped error // nil while it goes on
+	Stuck   error // nil while it makes progress, or has nothing to do
 }
 
 // Status lists the partitions that this process owns.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"weir/pkg/event"
 	"weir/pkg/flush"
 	"weir/pkg/lake"
 	"weir/services/sink/internal/cut"
@@ -36,6 +37,8 @@ type ownership struct {
 	from    int64 // where fetching began
 	cannot  error // why fetching failed before the worker consumed
 	stopped error
+	stuck   error
+	seen    sight
 }
 
 // take starts the worker of a partition. The session is locked.
@@ -46,15 +49,17 @@ func (s *session) take(p int32, id worker.Identity, b *batch) *ownership {
 	o.cancel = cancel
 	owner := lake.Owner{Group: c.Group, Topic: s.topic.Name, TopicID: s.topic.ID, Partition: p}
 	o.worker = worker.New(worker.Config{
-		Owner: owner, Tables: c.Tables, Readable: c.Readable, Limits: c.Limits, Uploaders: c.Uploaders, Pin: o.pin,
+		Owner: owner, Tables: c.Tables, Readable: c.Readable, Limits: c.Limits, Uploaders: c.Uploaders, PartSize: worker.PartSize, Pin: o.pin,
 		Store:     worker.RetryStore(c.Store, s.g.retry),
 		Kafka:     worker.RetryKafka(&partition{s: s, owner: owner}, s.g.retry),
-		Gather:    func(ctx context.Context) (flush.Known, error) { return b.gather(ctx, owner) },
+		Gather:    s.gathering(b, owner),
 		Confirm:   func(ctx context.Context, want flush.State) (bool, error) { return s.confirm(ctx, p, want) },
+		Fit:       func(ctx context.Context, letters []event.Record) error { return s.fit(ctx, letters) },
 		Memory:    func(h cut.Holder) { s.g.memory.report(o, h) },
 		Resume:    func() { o.resume(full) },
 		Observe:   c.Observe,
 		FeedLimit: feedLimit(c.Memory, s.topic.Partitions),
+		PinWait:   2 * c.SessionTimeout,
 	})
 	o.worker.Go(ctx)
 	go func() {
@@ -195,5 +200,5 @@ func (o *ownership) giveUp() {
 func (o *ownership) status() Status {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return Status{Status: o.worker.Status(), Paused: o.paused != 0, Stopped: o.stopped}
+	return Status{Status: o.worker.Status(), Paused: o.paused != 0, Stopped: o.stopped, Stuck: o.stuck}
 }

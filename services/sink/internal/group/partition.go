@@ -34,11 +34,12 @@ func (p *partition) Commit(ctx context.Context, s flush.State, id worker.Identit
 	})
 }
 
-func (p *partition) ProduceDeadLetters(ctx context.Context, letters []event.Record) error {
-	return p.s.g.produce.deadLetters(ctx, letters)
+func (p *partition) ProduceDeadLetters(ctx context.Context, letters []event.Record) (acked int, err error) {
+	return p.s.g.produce.letters.produce(ctx, letters)
 }
 
 func (p *partition) Notify(ctx context.Context, n flush.Notification) error {
+	n.Lake = p.s.g.c.Lake.String()
 	return p.s.g.produce.notify(ctx, n)
 }
 

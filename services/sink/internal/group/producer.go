@@ -2,17 +2,20 @@ package group
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"weir/pkg/event"
 	"weir/pkg/flush"
 	"weir/pkg/flush/codec"
 	"weir/pkg/kafka"
+	"weir/services/sink/internal/worker"
 )
 
 // deliveryTimeout is how long one attempt at producing may take before it is reported
@@ -20,17 +23,11 @@ import (
 // its offset.
 const deliveryTimeout = 30 * time.Second
 
-// headroom is what a batch needs beside its records' bytes.
-const headroom = 16 << 10
-
 // producer writes notifications and dead letters, acknowledged by all replicas.
 type producer struct {
 	client     *kgo.Client
 	flushTopic string
-	letters    string
-	lettersMax int
-
-	one chan struct{} // held while dead letters go out: one batch at a time, so that none outgrows its topic
+	letters    letters
 }
 
 func newProducer(c Config) (*producer, error) {
@@ -49,14 +46,24 @@ func newProducer(c Config) (*producer, error) {
 			if topic == c.FlushTopic {
 				return kafka.MaxNotification
 			}
-			return 255 << 20 // the broker judges the compressed size; see deadLetters
+			return 255 << 20 // the broker judges the compressed size; see letters
 		}),
-		kgo.ProducerBatchCompression(kgo.ZstdCompression(), kgo.SnappyCompression(), kgo.NoCompression()),
+		kgo.ProducerBatchCompression(codecs()...),
 	)...)
 	if err != nil {
 		return nil, fmt.Errorf("make a Kafka producer: %w", err)
 	}
-	return &producer{client: client, flushTopic: c.FlushTopic, letters: c.DeadLetterTopic, lettersMax: c.DeadLetterMax, one: make(chan struct{}, 1)}, nil
+	compressor, err := kgo.DefaultCompressor(codecs()...)
+	if err != nil {
+		return nil, fmt.Errorf("make a compressor: %w", err)
+	}
+	return &producer{client: client, flushTopic: c.FlushTopic, letters: letters{
+		client: client, compressor: compressor, topic: c.DeadLetterTopic, max: c.DeadLetterMax, turn: make(chan struct{}, 1),
+	}}, nil
+}
+
+func codecs() []kgo.CompressionCodec {
+	return []kgo.CompressionCodec{kgo.ZstdCompression(), kgo.SnappyCompression(), kgo.NoCompression()}
 }
 
 func (p *producer) close() { p.client.Close() }
@@ -82,44 +89,10 @@ func (p *producer) notify(ctx context.Context, n flush.Notification) error {
 	if err != nil {
 		return fmt.Errorf("encode the notification of %s: %w", n.Manifest, err)
 	}
-	return p.client.ProduceSync(ctx, &kgo.Record{Topic: p.flushTopic, Value: value}).FirstErr()
-}
-
-// deadLetters produces them in batches that the topic takes. One that alone is larger
-// goes alone: it came in compressed, and is compressed again.
-func (p *producer) deadLetters(ctx context.Context, letters []event.Record) error {
-	select {
-	case p.one <- struct{}{}:
-		defer func() { <-p.one }()
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	err = p.client.ProduceSync(ctx, &kgo.Record{Topic: p.flushTopic, Value: value}).FirstErr()
+	if errors.Is(err, kerr.MessageTooLarge) {
+		return fmt.Errorf("%w: the notification of %s, with %d files: raise max.message.bytes of topic %s to %d: %w", worker.ErrTooLarge,
+			n.Manifest, len(n.Files), p.flushTopic, kafka.MaxNotification, err)
 	}
-	for len(letters) > 0 {
-		n, bytes := 0, 0
-		for n < len(letters) {
-			bytes += sizeOf(&letters[n])
-			if n > 0 && bytes > p.lettersMax-headroom {
-				break
-			}
-			n++
-		}
-		records := make([]*kgo.Record, n)
-		for i, l := range letters[:n] {
-			records[i] = kafka.ToKgo(l)
-			records[i].Topic = p.letters
-		}
-		if err := p.client.ProduceSync(ctx, records...).FirstErr(); err != nil {
-			return fmt.Errorf("produce %d dead letters to %s: %w", n, p.letters, err)
-		}
-		letters = letters[n:]
-	}
-	return nil
-}
-
-func sizeOf(r *event.Record) int {
-	size := len(r.Key) + len(r.Value) + 64
-	for _, h := range r.Headers {
-		size += len(h.Key) + len(h.Value) + 8
-	}
-	return size
+	return err
 }

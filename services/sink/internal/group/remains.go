@@ -62,9 +62,10 @@ func (s *session) survey(ctx context.Context, partitions []int32) ([]flush.Remai
 	for _, p := range partitions {
 		r := flush.Remains{Known: flush.Known{
 			Owner:     lake.Owner{Group: c.Group, Topic: s.topic.Name, TopicID: s.topic.ID, Partition: p},
-			ClusterID: s.cluster, Bucket: c.Lake.Bucket,
-			Home:    flush.Home(s.cluster, s.topic.ID, c.Lake.Bucket, c.Lake.Prefix),
-			GateSeq: marks[p].Seq, GateManifest: marks[p].Manifest,
+			ClusterID: s.cluster, Bucket: c.Lake.Bucket, Prefix: c.Lake.Prefix,
+			Home:   flush.Home(s.cluster, s.topic.ID, c.Lake.Bucket, c.Lake.Prefix),
+			Tables: c.tableNames(), LeaderEpoch: spans[p].LeaderEpoch,
+			GateSeq: marks[p].Seq, GateManifest: marks[p].Manifest, GateLow: marks[p].Low,
 			LogStart: spans[p].Start, LogEnd: spans[p].End,
 		}, GateAlarm: marks[p].Alarm}
 		if got, ok := committed[p]; ok {
@@ -82,17 +83,16 @@ func (s *session) survey(ctx context.Context, partitions []int32) ([]flush.Remai
 }
 
 // surveyLake reads the `started` marker and the manifests of the two highest seqs, and
-// looks whether any object of them is there.
+// looks whether any object of them is there. A marker that cannot be read says as much as
+// one that is not there.
 func (s *session) surveyLake(ctx context.Context, r *flush.Remains) error {
 	r.Started = -1
 	body, _, err := s.g.c.Store.Get(ctx, r.Owner.StartedKey())
-	if err == nil {
-		r.Started, err = worker.StartedOffset(body)
-	} else if errors.Is(err, s3.ErrNotFound) {
-		err = nil
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, s3.ErrNotFound) {
 		return fmt.Errorf("read the `started` marker of partition %d: %w", r.Owner.Partition, err)
+	}
+	if offset, unreadable := worker.StartedOffset(body); err == nil && unreadable == nil {
+		r.Started = offset
 	}
 	newest, err := s.bisect(ctx, r.Owner)
 	if err != nil || newest == "" {
@@ -195,8 +195,8 @@ func (s *session) surveyFlushes(ctx context.Context, all []flush.Remains) error 
 	return s.readFlushes(ctx, max(from.Offset, spans[0].Start), spans[0].End, func(n flush.Notification) {
 		for i := range all {
 			o := all[i].Owner
-			if o == (lake.Owner{Group: n.Group, Topic: n.Topic, TopicID: n.TopicID, Partition: n.Partition}) {
-				all[i].Named = append(all[i].Named, flush.Named{Seq: n.Seq, Manifest: n.Manifest})
+			if n.In(s.g.c.Lake.String()) && o == (lake.Owner{Group: n.Group, Topic: n.Topic, TopicID: n.TopicID, Partition: n.Partition}) {
+				all[i].Named = append(all[i].Named, flush.Named{Seq: n.Seq, Manifest: n.Manifest, Low: n.NextLow})
 			}
 		}
 	})

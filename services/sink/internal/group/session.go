@@ -65,6 +65,7 @@ func (s *session) options() []kgo.Opt {
 		kgo.Balancers(kgo.CooperativeStickyBalancer()),
 		kgo.DisableAutoCommit(),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.KeepControlRecords(), // the position has to pass the end of every transaction, an aborted one too
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
 		kgo.BlockRebalanceOnPoll(),
 		kgo.SessionTimeout(c.SessionTimeout),
@@ -103,6 +104,7 @@ func (s *session) run(ctx context.Context) error {
 	}()
 	var looking sync.WaitGroup
 	looking.Go(func() { s.look(poll) })
+	looking.Go(func() { s.watch(poll) })
 	for poll.Err() == nil {
 		fetches := s.client.PollFetches(poll)
 		s.dispatch(fetches)
@@ -161,9 +163,7 @@ func (s *session) await(limit time.Duration) {
 	timer := time.AfterFunc(limit, s.cancel)
 	defer timer.Stop()
 	for {
-		s.mu.Lock()
-		all := slices.Collect(maps.Values(s.owned))
-		s.mu.Unlock()
+		all := s.all()
 		if i := slices.IndexFunc(all, func(o *ownership) bool { return !o.ended() }); i < 0 {
 			return
 		} else {
@@ -221,6 +221,7 @@ func (s *session) fetchError(f kgo.FetchTopicPartition) {
 		if o != nil {
 			o.unreadable(f.Err)
 		}
+	case s.fatal(f.Err):
 	case errors.As(f.Err, &membership):
 		s.outside(f.Err)
 	default:
@@ -228,6 +229,32 @@ func (s *session) fetchError(f kgo.FetchTopicPartition) {
 			Dependency: worker.DependencyGroup, What: fmt.Sprintf("fetch %s/%d", f.Topic, f.Partition), Attempt: 1, Err: f.Err,
 		})
 	}
+}
+
+// fatal ends the process where the brokers refuse this member whatever it does: somebody
+// has to change a permission or a setting, and should not find out from silence.
+func (s *session) fatal(err error) bool {
+	c, do := s.g.c, ""
+	switch {
+	case errors.Is(err, kerr.GroupAuthorizationFailed):
+		do = fmt.Sprintf("allow its user Read on group %s", c.Group)
+	case errors.Is(err, kerr.TopicAuthorizationFailed):
+		do = fmt.Sprintf("allow its user Read and Describe on topic %s", s.topic.Name)
+	case errors.Is(err, kerr.ClusterAuthorizationFailed), errors.Is(err, kerr.SaslAuthenticationFailed):
+		do = "look at kafka-user and its password"
+	case errors.Is(err, kerr.InvalidSessionTimeout):
+		do = fmt.Sprintf("session-timeout %s is not within the brokers' group.min.session.timeout.ms and group.max.session.timeout.ms", c.SessionTimeout)
+	case errors.Is(err, kerr.InconsistentGroupProtocol):
+		do = fmt.Sprintf("group %s has members that are no weir sinks: give this sink a group of its own", c.Group)
+	case errors.Is(err, kerr.GroupMaxSizeReached):
+		do = fmt.Sprintf("group %s is full: raise the brokers' group.max.size, or run fewer sinks", c.Group)
+	case errors.Is(err, kerr.InvalidGroupID):
+		do = fmt.Sprintf("the brokers take no group named %q", c.Group)
+	default:
+		return false
+	}
+	s.end(fmt.Errorf("%w by the brokers: %s: %w", errRefused, do, err))
+	return true
 }
 
 // outside is a member that the group does not have: the client goes on trying. After
@@ -311,10 +338,14 @@ func (g *Group) reportStop(p int32, err error) {
 	g.c.Observe(Stopped{Partition: p, Err: err, Again: again})
 }
 
-func (s *session) status() []Status {
+func (s *session) all() []*ownership {
 	s.mu.Lock()
-	all := slices.Collect(maps.Values(s.owned))
-	s.mu.Unlock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Values(s.owned))
+}
+
+func (s *session) status() []Status {
+	all := s.all()
 	list := make([]Status, 0, len(all))
 	for _, o := range all {
 		list = append(list, o.status())

@@ -23,12 +23,14 @@ func (w *Worker) consumeBatch(ctx context.Context) flush.Effect {
 	batch := w.feed.take(w.spare)
 	w.spare = batch
 	for records := range slices.Chunk(batch, chunk) {
-		now, ahead := time.Now(), w.machine.State().Ahead
+		now := time.Now()
 		for _, r := range records {
-			if err := w.add(r, now, ahead); err != nil {
+			if err := w.add(r, now); err != nil {
 				return w.broken(ctx, err)
 			}
 		}
+		w.notePassed(now)
+		w.does("")
 		if eff := w.cutDue(ctx); eff.Op.Terminal() {
 			return eff
 		}
@@ -46,29 +48,23 @@ func (w *Worker) consumeBatch(ctx context.Context) flush.Effect {
 	return flush.Effect{}
 }
 
-// broken is a record that could not be put into its file. Where the ownership did not
-// just end, that is a fault of ours, and reading on would lose the record.
-func (w *Worker) broken(ctx context.Context, err error) flush.Effect {
-	if ctx.Err() != nil {
-		return flush.Effect{Op: flush.End, Err: err}
-	}
-	return flush.Effect{Op: flush.Stop, Err: w.stopError(err)}
-}
-
-// add gives one record its rows, or makes it a dead letter. ahead: something is flushed
-// above low.
-func (w *Worker) add(r *kgo.Record, now time.Time, ahead bool) error {
+// add gives one record its rows, or makes it a dead letter. Only below flushedTo, which is
+// where the flushes of earlier ownerships end, may it be flushed in some tables already.
+// The marker that ends a transaction is neither: it takes an offset, and low has to move
+// over it, or retention would seem to have taken a record.
+func (w *Worker) add(r *kgo.Record, now time.Time) error {
 	if r.Offset < w.position {
 		return nil
 	}
 	w.position = r.Offset + 1
 	w.epoch = max(w.epoch, r.LeaderEpoch)
-	if ahead && w.machine.Settled(r.Offset) {
-		w.status.skipped++
+	if r.Attrs.IsControl() {
 		return nil
 	}
-	if w.status.firstOpen.IsZero() {
-		w.status.firstOpen = r.Timestamp
+	again := r.Offset < w.flushedTo
+	if again && w.machine.Settled(r.Offset) {
+		w.status.skipped++
+		return nil
 	}
 	kafka.FromKgo(&w.record, r, w.c.Owner.TopicID)
 	if reason := w.view.Decode(&w.record); reason != "" {
@@ -77,7 +73,7 @@ func (w *Worker) add(r *kgo.Record, now time.Time, ahead bool) error {
 	}
 	slot := w.slots.of(w.view.SourceID, w.view.Day)
 	for i, t := range w.c.Tables {
-		if ahead && w.machine.Flushed(t.Name, r.Offset) {
+		if again && w.machine.Flushed(t.Name, r.Offset) {
 			continue
 		}
 		f := slot.files[i]
@@ -102,13 +98,14 @@ func (w *Worker) openFile(t *Table, now time.Time) (*file, error) {
 	if err != nil {
 		return nil, err
 	}
+	f.produced = w.record.Timestamp
 	w.open = append(w.open, f)
 	return f, nil
 }
 
 func (w *Worker) newUpload(t *Table, p lake.Partition) *upload {
 	return &upload{
-		ctx: w.uploads, store: w.c.Store, slots: w.c.Uploaders, contentType: t.ContentType,
+		ctx: w.uploads, store: w.c.Store, slots: w.c.Uploaders, partSize: w.c.PartSize, contentType: t.ContentType,
 		name: func() string {
 			key := lake.ObjectKey(t.Table, p, w.flushID, w.objects)
 			w.objects++
@@ -117,16 +114,20 @@ func (w *Worker) newUpload(t *Table, p lake.Partition) *upload {
 	}
 }
 
-// cutDue cuts the whole partition if a file that was just written, the oldest file or
+// cutDue makes a cut if a file that was just written, the oldest file, their number or
 // the dead letters ask for it; the others have not changed since they were last asked.
 func (w *Worker) cutDue(ctx context.Context) flush.Effect {
+	now := time.Now()
 	files := w.cutFiles(w.slots.touchedFiles())
 	files = append(files, w.oldest()...)
-	t, due := cut.Due(time.Now(), files, w.dead.cut(), w.c.Limits)
+	t, due := cut.Due(now, files, w.dead.cut(), w.c.Limits)
+	if !due && len(w.open) >= w.c.Limits.OpenFiles {
+		t, due = cut.Files, true
+	}
 	if !due {
 		return flush.Effect{}
 	}
-	return w.cutAll(ctx, t)
+	return w.cutSome(ctx, t, cut.Take(now, w.cutFiles(w.open), w.position, w.c.Limits))
 }
 
 func (w *Worker) cutFiles(files []*file) []cut.File {
@@ -137,11 +138,31 @@ func (w *Worker) cutFiles(files []*file) []cut.File {
 	return out
 }
 
+// oldest is the oldest open file; where only offsets wait for low to move over them, they
+// wait like a file.
 func (w *Worker) oldest() []cut.File {
-	if len(w.open) == 0 {
-		return nil
+	switch {
+	case len(w.open) > 0:
+		return []cut.File{{Opened: w.open[0].opened}}
+	case w.passedOnly():
+		return []cut.File{{Opened: w.passed}}
 	}
-	return []cut.File{{Opened: w.open[0].opened}}
+	return nil
+}
+
+// passedOnly tells whether low stands behind offsets that need no row and no dead letter:
+// transaction markers, aborted records. A flush of nothing moves it over them.
+func (w *Worker) passedOnly() bool {
+	return len(w.open) == 0 && len(w.dead.list) == 0 && w.position > w.machine.Low()
+}
+
+func (w *Worker) notePassed(now time.Time) {
+	switch {
+	case !w.passedOnly():
+		w.passed = time.Time{}
+	case w.passed.IsZero():
+		w.passed = now
+	}
 }
 
 // deadLetters are the records that are no events and that no flush has taken yet.
@@ -149,6 +170,8 @@ type deadLetters struct {
 	list   []deadLetter
 	bytes  int64
 	opened time.Time
+
+	produced time.Time // Kafka's timestamp of the first
 }
 
 type deadLetter struct {
@@ -159,7 +182,7 @@ type deadLetter struct {
 
 func (d *deadLetters) add(r *event.Record, reason event.Reason, now time.Time) {
 	if len(d.list) == 0 {
-		d.opened = now
+		d.opened, d.produced = now, r.Timestamp
 	}
 	d.list = append(d.list, deadLetter{offset: r.Offset, reason: reason, record: keep(event.DeadLetter(r, reason))})
 	d.bytes += int64(len(r.Key)+len(r.Value)) + recordOverhead

@@ -28,6 +28,13 @@ type Started struct {
 	RolledOver bool // a flush of an earlier ownership was finished first
 }
 
+// Blocked: the partition waits for somebody to raise a topic's limit, and asks again until
+// then. Err nil: it goes on.
+type Blocked struct {
+	Partition int32
+	Err       error
+}
+
 // Committed: one offset commit was answered, or not.
 type Committed struct {
 	Partition int32

@@ -35,6 +35,7 @@ type world struct {
 	trace   []string
 	step    func(n int, what string, after bool) error // nil = nothing goes wrong
 	objects map[string][]byte
+	types   map[string]string // what they were said to hold
 	uploads map[string]*fakeUpload
 	created int
 
@@ -44,6 +45,7 @@ type world struct {
 	generation int32
 	committed  *flush.State
 	letters    []event.Record
+	letterMax  int // bytes of a dead letter's value that the topic takes; 0 = any
 	notes      []flush.Notification
 	facts      []any
 }
@@ -56,7 +58,7 @@ type fakeUpload struct {
 func newWorld(t *testing.T) *world {
 	return &world{
 		t: t, owner: lake.Owner{Group: "g", Topic: "events", TopicID: lake.TopicID{1}, Partition: 0},
-		objects: map[string][]byte{}, uploads: map[string]*fakeUpload{}, unread: -1,
+		objects: map[string][]byte{}, types: map[string]string{}, uploads: map[string]*fakeUpload{}, unread: -1,
 	}
 }
 
@@ -96,6 +98,21 @@ func (w *world) PutIfAbsent(ctx context.Context, key string, body []byte) error 
 	})
 }
 
+func (w *world) PutFileIfAbsent(ctx context.Context, key, contentType string, body []byte) error {
+	w.mu.Lock()
+	w.types[key] = contentType
+	w.mu.Unlock()
+	return w.PutIfAbsent(ctx, key, body)
+}
+
+func (w *world) GetRange(ctx context.Context, key string, from, n int64) ([]byte, error) {
+	body, _, err := w.Get(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	return body[from : from+n], nil
+}
+
 func (w *world) Get(ctx context.Context, key string) (body []byte, etag string, err error) {
 	err = w.call(ctx, "get "+kind(key), func() error {
 		var there bool
@@ -119,9 +136,10 @@ func (w *world) Head(ctx context.Context, key string) (o s3.Object, err error) {
 	return o, err
 }
 
-func (w *world) CreateUpload(ctx context.Context, key, _ string) (id string, err error) {
+func (w *world) CreateUpload(ctx context.Context, key, contentType string) (id string, err error) {
 	err = w.call(ctx, "create", func() error {
 		w.created++
+		w.types[key] = contentType
 		id = fmt.Sprintf("upload-%d", w.created)
 		w.uploads[id] = &fakeUpload{key: key, parts: map[int32][]byte{}}
 		return nil
@@ -174,6 +192,8 @@ func kind(key string) string {
 		return "started"
 	case strings.HasSuffix(key, ".json"):
 		return "manifest"
+	case strings.HasPrefix(key, "_weir-bundles/"):
+		return "bundle"
 	}
 	return "file"
 }
@@ -194,9 +214,28 @@ func (w *world) Commit(ctx context.Context, s flush.State, id Identity) flush.In
 	return in
 }
 
-func (w *world) ProduceDeadLetters(ctx context.Context, letters []event.Record) error {
-	return w.call(ctx, "dead letters", func() error {
-		w.letters = append(w.letters, letters...)
+// ProduceDeadLetters takes them one by one, up to the first that is too large.
+func (w *world) ProduceDeadLetters(ctx context.Context, letters []event.Record) (acked int, err error) {
+	err = w.call(ctx, "dead letters", func() error {
+		for _, l := range letters {
+			if w.letterMax > 0 && len(l.Value) > w.letterMax {
+				return ErrTooLarge
+			}
+			w.letters = append(w.letters, l)
+			acked++
+		}
+		return nil
+	})
+	return acked, err
+}
+
+func (w *world) fit(ctx context.Context, letters []event.Record) error {
+	return w.call(ctx, "fit", func() error {
+		for _, l := range letters {
+			if w.letterMax > 0 && len(l.Value) > w.letterMax {
+				return ErrTooLarge
+			}
+		}
 		return nil
 	})
 }
@@ -251,12 +290,17 @@ func (w *world) confirm(_ context.Context, want flush.State) (bool, error) {
 	return w.committed != nil && *w.committed == want, nil
 }
 
-// produce adds records to the log: "a", "b", … are events of that source, "-" is none.
+// produce adds records to the log: "a", "b", … are events of that source, "-" is none, ";" is
+// the marker that ends a transaction.
 func (w *world) produce(sources ...string) {
 	for _, s := range sources {
-		r := &kgo.Record{Topic: w.owner.Topic, Offset: int64(len(w.log)), LeaderEpoch: 1, Key: []byte(s), Timestamp: time.Now(), Value: []byte(`{"type":"track"}`)}
-		if s == "-" {
+		r := &kgo.Record{Topic: w.owner.Topic, Offset: int64(len(w.log)), LeaderEpoch: 1, Key: []byte(s), Timestamp: time.Now().Truncate(time.Millisecond), Value: []byte(`{"type":"track"}`)}
+		switch s {
+		case "-":
 			r.Key, r.Value = []byte("a"), []byte("nonsense")
+		case ";":
+			r.Key, r.Value = []byte{0, 0, 0, 1}, []byte{0, 0, 0, 0, 0, 0}
+			r.Attrs = kgo.NewRecordAttrs(kgo.RecordAttrsOpts{Transactional: true, Control: true})
 		}
 		w.log = append(w.log, r)
 	}
@@ -296,10 +340,10 @@ func tables() []*Table {
 	return []*Table{{Table: lake.EventLogs(), New: open}, {Table: lake.EventLogsRaw("zstd"), New: open}}
 }
 
-var testLimits = cut.Limits{FileSize: 1 << 20, FileAge: time.Minute, OpenFiles: 1000, DeadLetters: 100, DeadLetterBytes: 1 << 20}
+var testLimits = cut.Limits{FileSize: 1 << 20, FileAge: time.Minute, OpenFiles: 1000, Behind: 1 << 20, DeadLetters: 100, DeadLetterBytes: 1 << 20}
 
 // own starts an ownership in a new generation. Errors of the world are retried as in
-// the service.
+// the service. No file is small enough for a bundle: see staging.
 func (w *world) own(ctx context.Context, change ...func(*Config)) (*Worker, *Pin) {
 	w.mu.Lock()
 	w.generation++
@@ -309,7 +353,10 @@ func (w *world) own(ctx context.Context, change ...func(*Config)) (*Worker, *Pin
 	c := Config{
 		Owner: w.owner, Tables: tables(), Limits: testLimits, Store: RetryStore(w, retry), Kafka: RetryKafka(w, retry),
 		Uploaders: NewUploaders(4), Pin: pin, Gather: w.gather, Confirm: w.confirm,
-		Memory: func(cut.Holder) {}, Resume: func() {}, Observe: w.observe, FeedLimit: 1 << 20,
+		Fit: func(ctx context.Context, letters []event.Record) error {
+			return retry.Do(ctx, DependencyKafka, "fit", func() error { return w.fit(ctx, letters) }, ErrTooLarge)
+		},
+		Memory: func(cut.Holder) {}, Resume: func() {}, Observe: w.observe, FeedLimit: 1 << 20, PartSize: 1, PinWait: time.Hour,
 	}
 	for _, f := range change {
 		f(&c)
@@ -318,6 +365,9 @@ func (w *world) own(ctx context.Context, change ...func(*Config)) (*Worker, *Pin
 	worker.Go(ctx)
 	return worker, pin
 }
+
+// staging is a Config whose files are all small.
+func staging(c *Config) { c.PartSize = PartSize }
 
 func (w *world) observe(fact any) {
 	w.mu.Lock()
@@ -356,6 +406,7 @@ func (w *world) requireOnce() {
 	defer w.mu.Unlock()
 	seen := map[string]map[int64]int{"eventlogs": {}, "raw": {}}
 	for key, body := range w.objects {
+		require.Equal(w.t, strings.HasPrefix(key, "_weir-bundles/"), w.types[key] == bundleType, key)
 		table, _, _ := strings.Cut(key, "/")
 		if seen[table] == nil {
 			continue
@@ -373,14 +424,14 @@ func (w *world) requireOnce() {
 		letters[original.Offset] = true
 	}
 	for o, r := range w.log {
-		want := 1
-		if string(r.Value) == "nonsense" {
+		want, letter := 1, string(r.Value) == "nonsense"
+		if letter || r.Attrs.IsControl() {
 			want = 0
 		}
 		for table, rows := range seen {
 			require.Equal(w.t, want, rows[int64(o)], "offset %d in %s", o, table)
 		}
-		require.Equal(w.t, want == 0, letters[int64(o)], "offset %d in the dead letters", o)
+		require.Equal(w.t, letter, letters[int64(o)], "offset %d in the dead letters", o)
 	}
 	var last flush.Notification
 	for _, n := range w.notes {
@@ -393,6 +444,12 @@ func (w *world) requireOnce() {
 	require.Equal(w.t, flush.Done, w.committed.Phase)
 	require.Equal(w.t, int64(len(w.log)), w.committed.Low)
 	require.Equal(w.t, last.Manifest, w.committed.Manifest)
+}
+
+func (w *world) notified() []flush.Notification {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.notes)
 }
 
 func (w *world) open() []string {

@@ -49,6 +49,13 @@ func (f *feed) put(records []*kgo.Record, high int64) (pause bool) {
 	return f.paused
 }
 
+// hear notes a high watermark that was asked for.
+func (f *feed) hear(high int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.high = max(f.high, high)
+}
+
 // take empties the queue. With dst, its slice is used again.
 func (f *feed) take(dst []*kgo.Record) []*kgo.Record {
 	f.mu.Lock()

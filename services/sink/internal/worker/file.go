@@ -37,6 +37,7 @@ type file struct {
 	encoder   Encoder
 	upload    *upload
 	opened    time.Time
+	produced  time.Time // Kafka's timestamp of its first record
 	offsets   runs
 	low, high int64 // receivedAt of its rows, lowest and highest, in microseconds
 
@@ -83,7 +84,7 @@ func (f *file) size() int64 {
 func (f *file) held() int64 { return f.encoder.Buffered() + f.upload.held() }
 
 func (f *file) cutFile() cut.File {
-	return cut.File{Size: f.size(), Held: f.held(), Opened: f.opened}
+	return cut.File{Size: f.size(), Held: f.held(), First: f.offsets.min(), Opened: f.opened}
 }
 
 // seal writes the rest of the file and describes it for the manifest. It also tells

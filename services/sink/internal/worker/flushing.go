@@ -16,10 +16,12 @@ import (
 const sealers = 4
 
 // flushing is the flush that this ownership has cut and not yet published: its dead
-// letters from memory, and what is reported of it.
+// letters and small files from memory, and what is reported of it.
 type flushing struct {
 	id      string
 	dead    []deadLetter
+	bundle  string            // key of the bundle, "" when there is none
+	bodies  map[string][]byte // of the files in it, by their own keys
 	began   time.Time
 	fact    Flushed
 	publish time.Time // when the intent was committed
@@ -30,13 +32,18 @@ func (w *Worker) cutAll(ctx context.Context, t cut.Trigger) flush.Effect {
 }
 
 // cutLargest frees memory by flushing the dead letters, which go with every cut, and
-// the largest open files; the others stay open.
+// the largest open files.
 func (w *Worker) cutLargest(ctx context.Context, need int64) flush.Effect {
-	var take, rest []*file
-	taken := make(map[int]bool)
-	for _, i := range cut.Largest(w.cutFiles(w.open), need-w.dead.bytes) {
+	return w.cutSome(ctx, cut.Memory, cut.Largest(w.cutFiles(w.open), w.position, need-w.dead.bytes, w.c.Limits))
+}
+
+// cutSome flushes the open files at those places; the others stay open.
+func (w *Worker) cutSome(ctx context.Context, t cut.Trigger, places []int) flush.Effect {
+	taken := make([]bool, len(w.open))
+	for _, i := range places {
 		taken[i] = true
 	}
+	var take, rest []*file
 	for i, f := range w.open {
 		if taken[i] {
 			take = append(take, f)
@@ -44,7 +51,7 @@ func (w *Worker) cutLargest(ctx context.Context, need int64) flush.Effect {
 			rest = append(rest, f)
 		}
 	}
-	return w.cut(ctx, cut.Memory, take, rest)
+	return w.cut(ctx, t, take, rest)
 }
 
 // cut seals take, leaves rest open, and has the machine flush. The files that were
@@ -53,8 +60,13 @@ func (w *Worker) cut(ctx context.Context, t cut.Trigger, take, rest []*file) flu
 	if w.c.Pin.Spent() { // nothing new may be decided; the group ends this ownership
 		return flush.Effect{Op: flush.End}
 	}
-	if len(take) == 0 && len(w.dead.list) == 0 {
+	if len(take) == 0 && len(w.dead.list) == 0 && !w.passedOnly() {
 		return flush.Effect{}
+	}
+	w.does("cut files")
+	defer w.does("")
+	if err := w.lettersFit(ctx, w.dead.list); err != nil {
+		return flush.Effect{Op: flush.End, Err: err}
 	}
 	f := &flushing{id: w.flushID, dead: w.dead.list, began: time.Now()}
 	f.fact = Flushed{Partition: w.c.Owner.Partition, Trigger: t}
@@ -70,7 +82,7 @@ func (w *Worker) cut(ctx context.Context, t cut.Trigger, take, rest []*file) flu
 	return eff
 }
 
-// seal finishes the files, some at once, and waits until their parts are stored.
+// seal finishes the files, some at once, and waits until all of them are stored.
 func (w *Worker) seal(ctx context.Context, f *flushing, take []*file) ([]flush.File, error) {
 	files := make([]flush.File, len(take))
 	took := make([]time.Duration, len(take))
@@ -88,6 +100,9 @@ func (w *Worker) seal(ctx context.Context, f *flushing, take []*file) ([]flush.F
 		})
 	}
 	err := group.Wait()
+	if err == nil {
+		err = w.stage(f, files, take)
+	}
 	for i, file := range files {
 		f.fact.Phases.Encode = max(f.fact.Phases.Encode, took[i])
 		f.fact.Files = append(f.fact.Files, FlushedFile{Table: file.Table, Rows: file.Rows, Bytes: file.Bytes})
@@ -100,7 +115,7 @@ func (w *Worker) describe(f *flushing, files []flush.File, rest []*file) flush.C
 	c := flush.Cut{
 		FlushID: f.id, Trigger: string(f.fact.Trigger), CreatedAt: f.began,
 		MemberID: id.MemberID, Generation: id.Generation, LeaderEpoch: w.epoch,
-		Files: files, Position: w.position,
+		Bundle: f.bundle, Files: files, Position: w.position,
 	}
 	f.fact.DeadLetters = make(map[event.Reason]int)
 	for _, d := range f.dead {
@@ -120,11 +135,8 @@ func (w *Worker) forget(take, rest []*file) {
 	}
 	w.slots.drop(taken)
 	w.open = rest
-	w.dead = deadLetters{}
+	w.dead, w.passed = deadLetters{}, time.Time{}
 	w.newFlushID()
-	if len(rest) == 0 {
-		w.status.firstOpen = time.Time{}
-	}
 }
 
 func (w *Worker) observeFlush(f *flushing, eff flush.Effect) {

@@ -128,11 +128,15 @@ func (w *Worker) commit(ctx context.Context, e flush.Effect) flush.Input {
 	return in
 }
 
+// awaitPin gives up where no renewal comes: a coordinator that refuses the generation it
+// has itself would keep the partition standing for ever. The next ownership reads anew.
 func (w *Worker) awaitPin(ctx context.Context) flush.Input {
-	if w.c.Pin.Wait(ctx, w.sentAs) {
+	wait, cancel := context.WithTimeout(ctx, w.c.PinWait)
+	defer cancel()
+	if w.c.Pin.Wait(wait, w.sentAs) {
 		return flush.Input{Kind: flush.PinRenewed}
 	}
-	return over(ctx.Err())
+	return over(wait.Err())
 }
 
 func (w *Worker) head(ctx context.Context, e flush.Effect) flush.Input {
@@ -163,7 +167,12 @@ func (w *Worker) produceDeadLetters(ctx context.Context, e flush.Effect) flush.I
 			return over(err)
 		}
 	}
-	if err := w.c.Kafka.ProduceDeadLetters(ctx, letters); err != nil {
+	err := w.whileTooLarge(ctx, func() error {
+		acked, err := w.c.Kafka.ProduceDeadLetters(ctx, letters)
+		letters = letters[acked:]
+		return err
+	})
+	if err != nil {
 		return over(err)
 	}
 	return flush.Input{Kind: flush.OK}
@@ -186,7 +195,8 @@ func (w *Worker) rereadDeadLetters(ctx context.Context, m *flush.Manifest) ([]ev
 }
 
 func (w *Worker) notify(ctx context.Context, e flush.Effect) flush.Input {
-	if err := w.c.Kafka.Notify(ctx, e.Notification(time.Now())); err != nil {
+	n := e.Notification(time.Now())
+	if err := w.whileTooLarge(ctx, func() error { return w.c.Kafka.Notify(ctx, n) }); err != nil {
 		return over(err)
 	}
 	if w.flushing != nil {

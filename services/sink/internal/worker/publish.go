@@ -23,7 +23,7 @@ const (
 // completers is how many uploads of a flush are completed at once.
 const completers = 8
 
-// completions are the uploads of one decided flush on their way to become visible.
+// completions are the files of one decided flush on their way to become visible.
 // They run side by side: the decision stands, so their order does not matter.
 type completions struct {
 	manifest *flush.Manifest
@@ -58,7 +58,7 @@ func (w *Worker) completeAll(ctx context.Context, m *flush.Manifest, from int) *
 		c.running.Go(func() {
 			reading := reading{at: at}
 			for i := range next {
-				c.results[i] <- w.completeOne(ctx, state, &reading, &m.Files[i])
+				c.results[i] <- w.completeOne(ctx, state, &reading, m, &m.Files[i])
 			}
 		})
 	}
@@ -67,8 +67,11 @@ func (w *Worker) completeAll(ctx context.Context, m *flush.Manifest, from int) *
 
 // completeOne asks the store to make the file visible. A key that is taken is the file:
 // keys are never used twice. That the upload is unknown proves nothing yet.
-func (w *Worker) completeOne(ctx context.Context, state flush.State, r *reading, f *flush.File) flush.Input {
+func (w *Worker) completeOne(ctx context.Context, state flush.State, r *reading, m *flush.Manifest, f *flush.File) flush.Input {
 	err := w.publishing(ctx, state, r, func(ctx context.Context) error {
+		if f.UploadID == "" {
+			return w.putStaged(ctx, m, f)
+		}
 		return w.completeWhole(ctx, f)
 	})
 	switch {

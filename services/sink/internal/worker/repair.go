@@ -60,6 +60,9 @@ func (w *Worker) rewriteOnce(ctx context.Context, table *Table, f *flush.File) (
 		return over(err), false
 	}
 	err = w.publishing(ctx, w.machine.State(), &reading{at: w.confirmed}, func(ctx context.Context) error {
+		if body := copied.upload.small(); body != nil {
+			return w.c.Store.PutFileIfAbsent(ctx, f.Key, table.ContentType, body)
+		}
 		return w.completeWhole(ctx, &sealed)
 	})
 	switch {
@@ -86,7 +89,7 @@ func (w *Worker) reread(ctx context.Context, table *Table, f *flush.File) (*file
 		if into != nil {
 			_ = into.upload.abort(ctx) // named by no manifest: only its key is
 		}
-		u := &upload{ctx: ctx, store: w.c.Store, slots: w.c.Uploaders, contentType: table.ContentType, key: f.Key}
+		u := &upload{ctx: ctx, store: w.c.Store, slots: w.c.Uploaders, partSize: w.c.PartSize, contentType: table.ContentType, key: f.Key}
 		into, err = openFile(table, f.Partition, u, time.Now())
 		return err
 	}

@@ -53,13 +53,17 @@ func (r Retry) Do(ctx context.Context, dependency, what string, do func() error,
 	}
 }
 
-// pause waits between half and all of the n-th backoff.
-func pause(ctx context.Context, n int) error {
+// backoff is between half and all of the n-th pause.
+func backoff(n int) time.Duration {
 	d := maxBackoff
 	if n < 16 {
 		d = min(d, minBackoff<<n)
 	}
-	t := time.NewTimer(d/2 + rand.N(d/2+1))
+	return d/2 + rand.N(d/2+1)
+}
+
+func pause(ctx context.Context, n int) error {
+	t := time.NewTimer(backoff(n))
 	defer t.Stop()
 	select {
 	case <-t.C:
@@ -89,6 +93,20 @@ func (s retryStore) PutIfAbsent(ctx context.Context, key string, body []byte) er
 	return s.retry.Do(ctx, DependencyS3, "put "+key, func() error {
 		return s.store.PutIfAbsent(ctx, key, body)
 	}, s3.ErrExists)
+}
+
+func (s retryStore) PutFileIfAbsent(ctx context.Context, key, contentType string, body []byte) error {
+	return s.retry.Do(ctx, DependencyS3, "put "+key, func() error {
+		return s.store.PutFileIfAbsent(ctx, key, contentType, body)
+	}, s3.ErrExists)
+}
+
+func (s retryStore) GetRange(ctx context.Context, key string, from, n int64) (body []byte, err error) {
+	err = s.retry.Do(ctx, DependencyS3, "get "+key, func() (err error) {
+		body, err = s.store.GetRange(ctx, key, from, n)
+		return err
+	}, s3.ErrNotFound)
+	return body, err
 }
 
 func (s retryStore) Get(ctx context.Context, key string) (body []byte, etag string, err error) {
@@ -147,16 +165,20 @@ func (k retryKafka) Commit(ctx context.Context, s flush.State, id Identity) flus
 	return k.kafka.Commit(ctx, s, id)
 }
 
-func (k retryKafka) ProduceDeadLetters(ctx context.Context, letters []event.Record) error {
-	return k.retry.Do(ctx, DependencyKafka, "produce dead letters", func() error {
-		return k.kafka.ProduceDeadLetters(ctx, letters)
-	})
+// ProduceDeadLetters goes on behind those that are acknowledged.
+func (k retryKafka) ProduceDeadLetters(ctx context.Context, letters []event.Record) (acked int, err error) {
+	err = k.retry.Do(ctx, DependencyKafka, "produce dead letters", func() error {
+		n, err := k.kafka.ProduceDeadLetters(ctx, letters[acked:])
+		acked += n
+		return err
+	}, ErrTooLarge)
+	return acked, err
 }
 
 func (k retryKafka) Notify(ctx context.Context, n flush.Notification) error {
 	return k.retry.Do(ctx, DependencyKafka, "notify of "+n.Manifest, func() error {
 		return k.kafka.Notify(ctx, n)
-	})
+	}, ErrTooLarge)
 }
 
 // Reread starts again from the first record after a failure.

@@ -19,21 +19,37 @@ type Status struct {
 	Files         int       // open
 	Queued        int64     // bytes of fetched records that wait
 	Encoding      int64     // bytes in open files
+	Blocked       error     // what somebody has to change before it goes on; nil while it does
+	Doing         string    // what it has begun and not ended; "" while it waits for records
+	Progressed    time.Time // when it last ended something, or read a record
 }
+
+// Behind tells whether the partition has something to do.
+func (s Status) Behind() bool { return s.Doing != "" || s.HighWatermark > s.Position }
 
 // status is the part of it that Run's goroutine publishes.
 type status struct {
-	skipped   int64
-	firstOpen time.Time
+	skipped int64
 
-	mu  sync.Mutex
-	now Status
+	mu         sync.Mutex
+	now        Status
+	blocked    error
+	doing      string
+	progressed time.Time
+}
+
+// does notes that something begins, "" that it has ended; either is progress.
+func (w *Worker) does(what string) {
+	w.status.mu.Lock()
+	defer w.status.mu.Unlock()
+	w.status.doing, w.status.progressed = what, time.Now()
 }
 
 // Status may be asked from any goroutine.
 func (w *Worker) Status() Status {
 	w.status.mu.Lock()
 	s := w.status.now
+	s.Blocked, s.Doing, s.Progressed = w.status.blocked, w.status.doing, w.status.progressed
 	w.status.mu.Unlock()
 	s.Partition = w.c.Owner.Partition
 	s.Queued, s.HighWatermark = w.feed.held()
@@ -43,16 +59,20 @@ func (w *Worker) Status() Status {
 // report publishes where the worker stands, and what it holds to the memory budget.
 func (w *Worker) report() {
 	var held, largest int64
+	first := w.dead.produced
 	for _, f := range w.open {
 		h := f.held()
 		held += h
 		largest = max(largest, h)
+		if first.IsZero() || f.produced.Before(first) {
+			first = f.produced
+		}
 	}
 	s := Status{
 		Consuming: true,
 		Low:       w.machine.Low(),
 		Position:  w.position,
-		FirstOpen: w.status.firstOpen,
+		FirstOpen: first,
 		Files:     len(w.open),
 		Encoding:  held + w.dead.bytes,
 	}

@@ -11,8 +11,7 @@ import (
 	"weir/pkg/s3"
 )
 
-// PartSize is how large a part is sent: above S3's least of 5 MiB, and small enough
-// that a file under construction holds little of what is encoded already.
+// PartSize is a good Config.PartSize: above S3's least of 5 MiB, and small enough that a file under construction holds little of what is encoded already.
 const PartSize = 8 << 20
 
 // Uploaders bounds how many requests that carry file contents run at once in the
@@ -33,13 +32,15 @@ func (u *Uploaders) acquire(ctx context.Context) error {
 
 func (u *Uploaders) release() { <-u.slots }
 
-// upload is one multipart upload: an io.Writer that sends a part whenever one is full.
+// upload is one file on its way: an io.Writer that sends a part of a multipart upload
+// whenever one is full. What never fills a part needs no upload: see small.
 // An upload that the store has lost (an expiry rule, an operator) goes on without
 // error: its flush is decided like any other, and publishing repairs the file.
 type upload struct {
 	ctx         context.Context
 	store       Uploads
 	slots       *Uploaders
+	partSize    int // bytes from which on a part is sent
 	contentType string
 	name        func() string // gives the key, once, when the upload is created
 
@@ -60,7 +61,7 @@ type upload struct {
 func (u *upload) Write(p []byte) (int, error) {
 	u.buf = append(u.buf, p...)
 	u.size += int64(len(p))
-	if len(u.buf) < PartSize {
+	if len(u.buf) < u.partSize {
 		return len(p), nil
 	}
 	part := u.buf
@@ -130,9 +131,17 @@ func (u *upload) failed() error {
 	return u.err
 }
 
-// seal sends what is left and waits until every part is there.
+// small is the whole file where no part of it was sent.
+func (u *upload) small() []byte {
+	if u.sent > 0 {
+		return nil
+	}
+	return u.buf
+}
+
+// seal sends what is left, but of a small file, and waits until every part is there.
 func (u *upload) seal() error {
-	if len(u.buf) > 0 {
+	if u.sent > 0 && len(u.buf) > 0 {
 		last := u.buf
 		u.buf = nil
 		if err := u.send(last); err != nil {

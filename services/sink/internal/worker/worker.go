@@ -26,7 +26,9 @@ import (
 // Store is the lake, as far as a worker needs it.
 type Store interface {
 	PutIfAbsent(ctx context.Context, key string, body []byte) error
+	PutFileIfAbsent(ctx context.Context, key, contentType string, body []byte) error
 	Get(ctx context.Context, key string) (body []byte, etag string, err error)
+	GetRange(ctx context.Context, key string, from, n int64) ([]byte, error)
 	Head(ctx context.Context, key string) (s3.Object, error)
 	Uploads
 }
@@ -42,6 +44,10 @@ type Uploads interface {
 // ErrGone is what reading records again gives where Kafka no longer holds them all.
 var ErrGone = errors.New("the records are no longer in Kafka")
 
+// ErrTooLarge is what producing gives where the topic does not take the record, and what
+// Config.Fit foretells. It stays until somebody raises the topic's limit.
+var ErrTooLarge = errors.New("larger than its topic takes")
+
 // errEncode marks an error of a Reread callback: it is about the rows, not about Kafka.
 var errEncode = errors.New("write the rows again")
 
@@ -49,9 +55,10 @@ var errEncode = errors.New("write the rows again")
 type Kafka interface {
 	// Commit sends one offset commit, once.
 	Commit(ctx context.Context, s flush.State, id Identity) flush.Input
-	// ProduceDeadLetters returns once all are acknowledged.
-	ProduceDeadLetters(ctx context.Context, letters []event.Record) error
-	// Notify returns once the notification is acknowledged.
+	// ProduceDeadLetters returns once all are acknowledged, or with how many of the first
+	// are. It may fail with ErrTooLarge.
+	ProduceDeadLetters(ctx context.Context, letters []event.Record) (acked int, err error)
+	// Notify returns once the notification is acknowledged. It may fail with ErrTooLarge.
 	Notify(ctx context.Context, n flush.Notification) error
 	// Reread gives every record of offsets to each, in order, or fails with ErrGone. It
 	// calls begin before the first, and again whenever it has to start anew.
@@ -70,13 +77,18 @@ type Config struct {
 	Uploaders *Uploaders
 	Pin       *Pin
 
-	Gather  func(ctx context.Context) (flush.Known, error)                   // what Start has to know
+	Gather  func(ctx context.Context) (flush.Known, error)                   // what Start has to know; asked again, it looks again
+	Start   func(flush.Known) (*flush.Machine, flush.Effect)                 // nil = flush.Start
 	Confirm func(ctx context.Context, want flush.State) (ok bool, err error) // whether want is still committed
+	Fit     func(ctx context.Context, letters []event.Record) error          // ErrTooLarge: the dead-letter topic would refuse one of them
 	Memory  func(cut.Holder)                                                 // hears what the worker holds, after each batch
 	Resume  func()                                                           // asks for more records after Feed said to pause
 	Observe Observer
 
 	FeedLimit int64 // bytes of queued records; a fetch may exceed it
+	PartSize  int   // bytes; a file that has fewer is staged in the bundle
+
+	PinWait time.Duration // how long a refused pin may take to be renewed; a rebalance is over by then
 }
 
 // Outcome is how an ownership ended.
@@ -108,17 +120,20 @@ type Worker struct {
 	tries     int       // sendings of the commit under way
 	pending   *completions
 
-	position int64 // next offset to read
-	epoch    int32 // of the newest record read
-	record   event.Record
-	view     event.View
-	spare    []*kgo.Record
-	slots    slots
-	open     []*file // in the order of opening
-	dead     deadLetters
-	flushID  string
-	objects  int // keys given under flushID
-	flushing *flushing
+	position  int64     // next offset to read
+	flushedTo int64     // end of what earlier ownerships have flushed
+	passed    time.Time // since when nothing but offsets without rows is above low; zero while there is more, or nothing
+	epoch     int32     // of the newest record read
+	record    event.Record
+	view      event.View
+	spare     []*kgo.Record
+	slots     slots
+	open      []*file // in the order of opening
+	dead      deadLetters
+	flushID   string
+	objects   int // keys given under flushID
+	flushing  *flushing
+	ending    bool // what is cut now is the last: waiting for a person is no use
 
 	status status
 }
@@ -170,6 +185,9 @@ func (w *Worker) Feed(records []*kgo.Record, highWatermark int64) (pause bool) {
 	return w.feed.put(records, highWatermark)
 }
 
+// Hear notes a high watermark that was asked for: what is not fetched tells none.
+func (w *Worker) Hear(highWatermark int64) { w.feed.hear(highWatermark) }
+
 // Full tells whether Config.Resume is still to be called for the last pause.
 func (w *Worker) Full() bool { return w.feed.full() }
 
@@ -203,18 +221,24 @@ func (w *Worker) Fail(err error) {
 }
 
 func (w *Worker) run(ctx, gather context.Context) Outcome {
+	w.does("find out where it stands")
 	known, err := w.c.Gather(gather)
 	if err != nil { // only its context's end
 		return Outcome{Op: flush.End, Err: ctx.Err()}
 	}
 	w.confirmed = time.Now()
-	m, eff := flush.Start(known)
+	start := flush.Start
+	if w.c.Start != nil {
+		start = w.c.Start
+	}
+	m, eff := start(known)
 	w.machine = m
 	pending := eff.Op != flush.None && !eff.Op.Terminal()
 	if eff = w.drive(ctx, eff); eff.Op.Terminal() {
 		return Outcome{Op: eff.Op, Err: eff.Err}
 	}
-	w.position, w.began = m.Low(), m.Low()
+	w.feed.hear(known.LogEnd)
+	w.position, w.began, w.flushedTo = m.Low(), m.Low(), m.FlushedTo()
 	w.epoch = m.State().LeaderEpoch // what is flushed ahead may be of a later epoch than the records read again
 	w.newFlushID()
 	w.c.Observe(Started{Partition: w.c.Owner.Partition, State: m.State(), RolledOver: pending && m.Seq() > 0})
@@ -226,8 +250,10 @@ func (w *Worker) run(ctx, gather context.Context) Outcome {
 // drive performs effects until the machine consumes again or the ownership ends.
 func (w *Worker) drive(ctx context.Context, eff flush.Effect) flush.Effect {
 	for eff.Op != flush.None && !eff.Op.Terminal() {
+		w.does(eff.Op.String())
 		eff = w.machine.Step(w.perform(ctx, eff))
 	}
+	w.does("")
 	w.pending.wait()
 	w.pending = nil
 	return eff
@@ -243,7 +269,7 @@ func (w *Worker) consume(ctx context.Context) Outcome {
 		case <-ctx.Done():
 			return Outcome{Op: flush.End, Err: ctx.Err()}
 		case err := <-w.fail:
-			return Outcome{Op: flush.Stop, Err: w.stopError(err)}
+			return w.judge(ctx, err)
 		case t := <-w.finish:
 			return w.finishUp(ctx, t)
 		case need := <-w.relieve:
@@ -274,6 +300,7 @@ func (w *Worker) untilDue() time.Duration {
 }
 
 func (w *Worker) finishUp(ctx context.Context, t cut.Trigger) Outcome {
+	w.ending = true
 	if !w.c.Pin.Spent() && cut.Worth(time.Now(), w.cutFiles(w.open), w.dead.cut(), w.c.Limits) {
 		if eff := w.cutAll(ctx, t); eff.Op.Terminal() {
 			return Outcome{Op: eff.Op, Err: eff.Err}
@@ -281,21 +308,6 @@ func (w *Worker) finishUp(ctx context.Context, t cut.Trigger) Outcome {
 	}
 	return Outcome{Op: flush.End}
 }
-
-// stopError is a fault that the machine does not know of, in the machine's words.
-func (w *Worker) stopError(err error) error {
-	return &flush.StopError{
-		Owner:    w.c.Owner,
-		Cause:    CauseFetch,
-		Manifest: w.machine.State().Manifest,
-		Detail:   "reading it cannot go on",
-		Err:      err,
-	}
-}
-
-// CauseFetch is the cause of a Stop that Kafka gave rise to while consuming: offsets
-// out of range, a log that was cut back.
-const CauseFetch flush.Cause = "fetch"
 
 func (w *Worker) newFlushID() {
 	w.flushID, w.objects = uuid.Must(uuid.NewV7()).String(), 0

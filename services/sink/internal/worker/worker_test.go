@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"weir/pkg/flush"
 	"weir/pkg/s3"
@@ -54,6 +56,11 @@ func TestAgeIsExact(t *testing.T) {
 // A crash before and after every single step, and while the successor recovers too:
 // what stands in the end stands once.
 func TestCrashAtEveryStep(t *testing.T) {
+	t.Run("uploads", func(t *testing.T) { crashAtEveryStep(t, 18) })
+	t.Run("a bundle", func(t *testing.T) { crashAtEveryStep(t, 12, staging) })
+}
+
+func crashAtEveryStep(t *testing.T, steps int, change ...func(*Config)) {
 	for first := 1; ; first++ {
 		crashed := false
 		for _, after := range []bool{false, true} {
@@ -61,24 +68,24 @@ func TestCrashAtEveryStep(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
 				w.produce("a", "b", "-", "a", "b", "-")
-				crashed = w.crash(t.Context(), first, after) || crashed
-				for second := 1; w.crash(t.Context(), second, second%2 == 0) && second < 12; second += 3 { // and its successors
+				crashed = w.crash(t.Context(), first, after, change...) || crashed
+				for second := 1; w.crash(t.Context(), second, second%2 == 0, change...) && second < 12; second += 3 { // and its successors
 				}
 				w.step = nil
-				w.flushAll(t.Context())
+				w.flushAll(t.Context(), change...)
 				w.requireOnce()
 			})
 			require.False(t, t.Failed(), name)
 		}
 		if !crashed {
-			require.Greater(t, first, 18, "the flush has many steps")
+			require.Greater(t, first, steps, "the flush has many steps")
 			return
 		}
 	}
 }
 
 // crash runs an ownership until its n-th step, and tells whether it came so far.
-func (w *world) crash(ctx context.Context, n int, after bool) bool {
+func (w *world) crash(ctx context.Context, n int, after bool, change ...func(*Config)) bool {
 	var crashed atomic.Bool
 	ctx, kill := context.WithCancel(ctx)
 	defer kill()
@@ -93,7 +100,7 @@ func (w *world) crash(ctx context.Context, n int, after bool) bool {
 		return nil
 	}
 	w.mu.Unlock()
-	worker, pin := w.own(ctx)
+	worker, pin := w.own(ctx, change...)
 	if w.feed(worker) {
 		select {
 		case <-worker.Done():
@@ -107,10 +114,10 @@ func (w *world) crash(ctx context.Context, n int, after bool) bool {
 	return crashed.Load()
 }
 
-func (w *world) flushAll(ctx context.Context) {
+func (w *world) flushAll(ctx context.Context, change ...func(*Config)) {
 	ctx, end := context.WithCancel(ctx)
 	defer end()
-	worker, _ := w.own(ctx)
+	worker, _ := w.own(ctx, change...)
 	require.True(w.t, w.feed(worker), "%v", worker.Outcome())
 	time.Sleep(2 * time.Minute)
 	end()
@@ -191,6 +198,26 @@ func TestRenewedPin(t *testing.T) {
 		w.requireOnce()
 		end()
 		<-worker.Done()
+	})
+}
+
+// A generation that is refused although it is the current one: the ownership ends after a
+// while, and the next finds what is committed.
+func TestPinThatIsNeverRenewed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.produce("a")
+		worker, _ := w.own(t.Context(), func(c *Config) { c.PinWait = 90 * time.Second })
+		require.True(t, w.feed(worker))
+		w.mu.Lock()
+		w.generation++
+		w.mu.Unlock()
+		began := time.Now()
+		<-worker.Done()
+		require.Equal(t, flush.End, worker.Outcome().Op)
+		require.Equal(t, time.Minute+90*time.Second, time.Since(began))
+		w.flushAll(t.Context())
+		w.requireOnce()
 	})
 }
 
@@ -304,7 +331,7 @@ func TestFinishWithoutAStore(t *testing.T) {
 			w.log[len(w.log)-1].Value = []byte(`{"type":"track","userId":"` + text + `"}`)
 		}
 		worker, _ := w.own(t.Context(), func(c *Config) {
-			c.Limits.FileSize, c.FeedLimit = 1<<40, 1<<40
+			c.Limits.FileSize, c.FeedLimit, c.PartSize = 1<<40, 1<<40, PartSize
 			for _, t := range c.Tables {
 				t.New = func(out io.Writer) (Encoder, error) { return &whole{lines{out: out}}, nil }
 			}
@@ -616,20 +643,72 @@ func TestFedFromBelow(t *testing.T) {
 	})
 }
 
-// What stops a partition from outside stops it in the words of the protocol.
+// What stops a partition from outside stops it in the words of the protocol. Where offsets
+// are gone, it is what a start says: what is lost, and how to go on; or nothing but what
+// was not flushed yet, and the next ownership reads that.
 func TestFail(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		err    error
+		start  int64 // of the log, while the sink reads it
+		op     flush.Op
+		cause  flush.Cause
+		advice string
+	}{
+		{"retention", kerr.OffsetOutOfRange, 2, flush.Stop, flush.CauseRetention, "--partition 0 --accept-loss"},
+		{"nothing is lost", &kgo.ErrDataLoss{}, 1, flush.End, "", ""},
+		{"unreadable", kgo.ErrMaxDecompress, 0, flush.Stop, CauseFetch, "for END: weir sink recover --group g --topic events --partition 0 --from END --accept-loss"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.produce("a")
+				w.flushAll(t.Context())
+				w.produce("a", "b")
+				worker, pin := w.own(t.Context())
+				require.True(t, w.feed(worker))
+				synctest.Wait()
+				w.mu.Lock()
+				w.logStart = c.start
+				w.mu.Unlock()
+				worker.Fail(c.err)
+				<-worker.Done()
+				pin.End()
+				out := worker.Outcome()
+				require.Equal(t, c.op, out.Op)
+				require.ErrorIs(t, out.Err, c.err)
+				if c.op == flush.End {
+					w.flushAll(t.Context())
+					w.requireOnce()
+					return
+				}
+				var stop *flush.StopError
+				require.ErrorAs(t, out.Err, &stop)
+				require.Equal(t, c.cause, stop.Cause)
+				require.ErrorContains(t, out.Err, w.committed.Manifest)
+				require.ErrorContains(t, out.Err, c.advice)
+			})
+		})
+	}
+}
+
+// A record that cannot be written stops the partition: reading on would lose it.
+func TestRecordThatCannotBeWritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		w.produce("a")
-		w.flushAll(t.Context())
-		worker, _ := w.own(t.Context())
-		<-worker.Ready()
-		worker.Fail(errors.New("offset out of range"))
+		w.produce("a", "a")
+		worker, _ := w.own(t.Context(), func(c *Config) {
+			for _, t := range c.Tables {
+				t.New = func(io.Writer) (Encoder, error) { return nil, errors.New("no encoder") }
+			}
+		})
+		require.True(t, w.feed(worker))
 		<-worker.Done()
 		require.Equal(t, flush.Stop, worker.Outcome().Op)
-		require.ErrorContains(t, worker.Outcome().Err, "offset out of range")
-		require.ErrorContains(t, worker.Outcome().Err, w.committed.Manifest)
-		require.ErrorContains(t, worker.Outcome().Err, "weir sink recover")
+		require.ErrorContains(t, worker.Outcome().Err, "no encoder")
+		require.ErrorContains(t, worker.Outcome().Err, "restart the sink, nothing is lost")
+		w.flushAll(t.Context())
+		w.requireOnce()
 	})
 }
 
@@ -671,4 +750,39 @@ func TestStartedMarker(t *testing.T) {
 		_, err := decodeStarted([]byte(bad))
 		require.Error(t, err, bad)
 	}
+}
+
+// A worker tells what it is at, so that one that stands still can be told from one that
+// has nothing to do.
+func TestWhatItIsAt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		hold := make(chan struct{})
+		w.step = func(_ int, what string, after bool) error {
+			if what == "notify" && !after {
+				<-hold
+			}
+			return nil
+		}
+		w.produce("a")
+		worker, _ := w.own(t.Context())
+		<-worker.Ready()
+		synctest.Wait()
+		require.True(t, worker.Status().Behind(), "there is a record that it has not read")
+		require.True(t, w.feed(worker))
+		time.Sleep(10 * time.Second)
+		require.False(t, worker.Status().Behind())
+		read := worker.Status().Progressed
+		time.Sleep(2 * time.Minute)
+		s := worker.Status()
+		require.True(t, s.Behind())
+		require.Equal(t, "Notify", s.Doing)
+		require.Equal(t, read.Add(testLimits.FileAge), s.Progressed)
+		close(hold)
+		synctest.Wait()
+		require.False(t, worker.Status().Behind())
+		worker.Finish(cut.Drain)
+		<-worker.Done()
+		w.requireOnce()
+	})
 }

@@ -2,85 +2,63 @@ package account
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"weir/pkg/flush"
 	"weir/pkg/lake"
 )
 
-// Objects are those that are visible under the tables' folders: bytes by key.
-type Objects map[string]int64
-
-// Unlisted are the keys of decided files that the listing does not have. The
-// listing is older than the committed state, so each is to be looked at again.
-func (l *Ledger) Unlisted(objects Objects) []string {
-	var keys []string
-	for _, m := range l.Chain {
-		for i := range m.Files {
-			if _, ok := objects[m.Files[i].Key]; !ok {
-				keys = append(keys, m.Files[i].Key)
-			}
-		}
-	}
-	return keys
+// File is what a decided flush says of one of its objects.
+type File struct {
+	Topic     string
+	Partition int32
+	Table     string
+	Key       string
+	Manifest  string
+	Bytes     int64
+	Pending   bool // its flush is being published: it may not be visible yet
 }
 
-// Objects compares the chain's files with the objects, each of which named gets
-// to hear of.
-func (l *Ledger) Objects(objects Objects, named func(key string)) {
-	for _, m := range l.Chain {
-		var waiting int
-		for i := range m.Files {
-			f := &m.Files[i]
-			named(f.Key)
-			bytes, ok := objects[f.Key]
-			switch {
-			case !ok && l.Pending(m):
-				waiting++
-			case !ok:
-				l.find(NoObject, Finding{Table: f.Table, Key: f.Key, Offsets: RangesOf(f.Offsets), Detail: "is not in the lake; flush " + m.Key})
-			case bytes != f.Bytes:
-				l.find(WrongSize, Finding{
-					Table: f.Table, Key: f.Key, Offsets: RangesOf(f.Offsets),
-					Detail: fmt.Sprintf("has %d bytes, the manifest says %d; a repaired upload may differ: --rows tells", bytes, f.Bytes),
-				})
-			}
-		}
-		if waiting > 0 {
-			l.note(InProgress, Finding{Key: m.Key, Detail: fmt.Sprintf("%d of its %d files are not visible yet", waiting, len(m.Files))})
-		}
-	}
+// Gone is a file that is not in the lake although its flush is published.
+func (f File) Gone() Finding {
+	return f.finding(NoObject, fmt.Sprintf("of %d bytes is not in the lake; flush %s", f.Bytes, f.Manifest))
 }
 
-// Forgive takes back that an object has another size: its rows are the right ones.
-func (l *Ledger) Forgive(key string) {
-	for i, f := range l.Findings {
-		if f.Kind == WrongSize && f.Key == key {
-			f.Kind, f.Detail = Repaired, f.Detail+"; its rows are right"
-			l.Notes = append(l.Notes, f)
-			l.Findings = append(l.Findings[:i], l.Findings[i+1:]...)
-			return
-		}
-	}
+// WrongSize is a file whose object has another size.
+func (f File) WrongSize(bytes int64) Finding {
+	return f.finding(WrongSize, fmt.Sprintf("has %d bytes, the manifest says %d; a repaired upload may differ: --rows tells; flush %s", bytes, f.Bytes, f.Manifest))
 }
 
-// Repaired notes an object of another size whose rows are the right ones.
-const Repaired Kind = "repaired"
+func (f File) finding(kind Kind, detail string) Finding {
+	return Finding{Kind: kind, Topic: f.Topic, Partition: f.Partition, Table: f.Table, Key: f.Key, Detail: detail}
+}
 
-// Orphans are the objects that no decided file is. undecided are the keys that the
-// manifests of attempts name, and who names them.
-func Orphans(objects Objects, named map[string]struct{}, undecided map[string]string) []Finding {
-	var found []Finding
-	for _, key := range sortedKeys(objects) {
-		if _, ok := named[key]; ok {
-			continue
-		}
-		detail := "no manifest names it; queries count its rows"
-		if m, ok := undecided[key]; ok {
-			detail = "only an attempt that no commit names has it, " + m + "; queries count its rows"
-		}
-		found = append(found, Finding{Kind: Orphan, Partition: -1, Key: key, Detail: detail})
+// Waiting notes that files of a flush that is being published are not visible yet.
+func Waiting(topic string, partition int32, manifest string, files, of int) Finding {
+	return Finding{Kind: InProgress, Topic: topic, Partition: partition, Key: manifest, Detail: fmt.Sprintf("%d of its %d files are not visible yet", files, of)}
+}
+
+// Orphaned is an object that no decided flush names. attempt is the manifest that
+// does, "" = there is none.
+func Orphaned(key, attempt string) Finding {
+	detail := "no manifest names it; queries count its rows"
+	if attempt != "" {
+		detail = "only an attempt that no commit names has it, " + attempt + "; queries count its rows"
 	}
-	return found
+	return Finding{Kind: Orphan, Partition: -1, Key: key, Detail: detail}
+}
+
+// GaveUpAndThere is an object that an operator has given up, because it was not there.
+func GaveUpAndThere(key, manifest string) Finding {
+	return Finding{Kind: Orphan, Partition: -1, Key: key, Detail: "an operator has given it up as not there, of flush " + manifest + ", and now it is: queries count its rows, some of them twice"}
+}
+
+// Forgive makes a note of the finding that an object has another size: its rows are
+// the right ones.
+func Forgive(f Finding) Finding {
+	f.Kind, f.Detail = Repaired, f.Detail+"; its rows are right"
+	return f
 }
 
 // Summary is a table's or a lake partition's share of one Kafka partition.
@@ -109,43 +87,28 @@ func (s *Summary) add(f *flush.File) {
 
 // Tables sums up the chain's files by table.
 func (l *Ledger) Tables() []Summary {
-	var list []Summary
+	list := make([]Summary, 0, len(l.tables))
 	for _, t := range l.tables {
-		s := Summary{Table: t, First: -1, Last: -1}
-		l.each(func(f *flush.File) {
-			if f.Table == t {
-				s.add(f)
-			}
-		})
-		list = append(list, s)
+		list = append(list, *l.sums[t])
 	}
 	return list
 }
+
+// Files counts a table's files in the chain.
+func (l *Ledger) Files(table string) int { return l.sums[table].Files }
+
+// End is the offset above the highest in a table's files.
+func (l *Ledger) End(table string) int64 { return l.sums[table].Last + 1 }
 
 // LakePartitions sums up the chain's files by lake partition.
 func (l *Ledger) LakePartitions() []Summary {
-	sums := make(map[lake.Partition]*Summary)
-	order := make(map[string]lake.Partition)
-	l.each(func(f *flush.File) {
-		s := sums[f.Partition]
-		if s == nil {
-			s = &Summary{Table: f.Table, SourceID: f.Partition.SourceID, Day: f.Partition.Day.String()}
-			sums[f.Partition] = s
-			order[s.Table+"\x00"+s.SourceID+"\x00"+s.Day] = f.Partition
-		}
-		s.add(f)
-	})
-	list := make([]Summary, 0, len(sums))
-	for _, key := range sortedKeys(order) {
-		list = append(list, *sums[order[key]])
+	order := make(map[string]lake.Partition, len(l.parts))
+	for p, s := range l.parts {
+		order[s.Table+"\x00"+s.SourceID+"\x00"+s.Day] = p
+	}
+	list := make([]Summary, 0, len(l.parts))
+	for _, key := range slices.Sorted(maps.Keys(order)) {
+		list = append(list, l.parts[order[key]].Summary)
 	}
 	return list
-}
-
-func (l *Ledger) each(do func(*flush.File)) {
-	for _, m := range l.Chain {
-		for i := range m.Files {
-			do(&m.Files[i])
-		}
-	}
 }

@@ -3,6 +3,7 @@ package account
 import (
 	"fmt"
 	"slices"
+	"sort"
 	"strings"
 
 	"weir/pkg/flush"
@@ -50,6 +51,11 @@ func (rs Ranges) Add(offset int64) Ranges {
 		return rs
 	}
 	return append(rs, Range{offset, offset})
+}
+
+func (rs Ranges) has(offset int64) bool {
+	i := sort.Search(len(rs), func(i int) bool { return rs[i].Last >= offset })
+	return i < len(rs) && rs[i].First <= offset
 }
 
 // And is what both hold.

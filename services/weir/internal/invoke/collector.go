@@ -19,6 +19,10 @@ type collector struct {
 // Decode leaves the default in place of a value that cannot be read.
 func (c *collector) Decode(ctx *kong.DecodeContext, target reflect.Value) error {
 	p := c.parser
+	if text, ok := ctx.Scan.Peek().Value.(string); ok && isNegative(text) && !c.IsBool() {
+		ctx.Scan.Pop() // kong takes it for a flag
+		ctx.Scan.PushTyped(text, kong.FlagValueToken)
+	}
 	err := c.inner.Decode(ctx, target)
 	if err == nil {
 		err = c.checkEnum(target)
@@ -26,21 +30,30 @@ func (c *collector) Decode(ctx *kong.DecodeContext, target reflect.Value) error 
 	if p.source == "default" {
 		return err
 	}
-	p.origins[ctx.Value] = p.source
 	if err == nil {
+		p.origins[ctx.Value] = p.source
 		return nil
 	}
 	reason := strings.TrimPrefix(err.Error(), "--"+ctx.Value.Name+": ")
 	if p.source != "flag" {
 		reason += " (" + p.source + ")"
 	}
-	p.faults.Addf(ctx.Value.Name, "%s", reason)
+	noted := &p.faults
+	if p.file.path != "" && strings.HasPrefix(p.source, p.file.path+":") {
+		noted = &p.inFile
+	}
+	noted.Addf(ctx.Value.Name, "%s", reason)
 	if !ctx.Value.HasDefault {
 		target.Set(reflect.Zero(target.Type()))
 		return nil
 	}
 	ctx.Scan = kong.ScanFromTokens(kong.Token{Type: kong.FlagValueToken, Value: ctx.Value.Default})
 	return c.inner.Decode(ctx, target)
+}
+
+// isNegative tells a value that begins as a negative number does from a flag.
+func isNegative(arg string) bool {
+	return len(arg) > 1 && arg[0] == '-' && arg[1]-'0' <= 9
 }
 
 // IsBool: such a flag stands without a value.

@@ -35,28 +35,28 @@ func (p *parser) readFile(ctx *kong.Context) {
 	if path == "" {
 		return
 	}
+	p.file = file{path: path, entries: make(map[string]entry)}
 	text, err := p.in.ReadFile(path)
 	if err != nil {
-		p.note(configFlag, err)
+		p.inFile.AddErr(configFlag, err)
 		return
 	}
-	p.file = file{path: path, entries: make(map[string]entry)}
 	var root yaml.Node
 	if err := yaml.Unmarshal(text, &root); err != nil {
-		p.note(configFlag, fmt.Errorf("%s: %w", path, err))
+		p.inFile.AddErr(configFlag, fmt.Errorf("%s: %w", path, err))
 		return
 	}
 	if root.Kind == 0 || root.Content[0].Tag == "!!null" {
 		return // empty
 	}
 	if root.Content[0].Kind != yaml.MappingNode {
-		p.note(configFlag, fmt.Errorf("%s: want lines such as file-age: 60s", path))
+		p.inFile.AddErr(configFlag, fmt.Errorf("%s: want lines such as file-age: 60s", path))
 		return
 	}
 	pairs := root.Content[0].Content
 	for i := 0; i < len(pairs); i += 2 {
 		if err := p.addEntry(pairs[i], pairs[i+1]); err != nil {
-			p.faults = append(p.faults, fmt.Errorf("%s:%d: %w", path, pairs[i].Line, err))
+			p.inFile = append(p.inFile, fmt.Errorf("%s:%d: %w", path, pairs[i].Line, err))
 		}
 	}
 }

@@ -56,11 +56,28 @@ type Setting struct {
 // Validator is a command that can say what is wrong with its settings.
 type Validator interface{ Validate() []error }
 
-// ErrUsage wraps every list of faults.
+// Inspector is a command that looks at other commands' settings. What is wrong in
+// the file is not reported for it: it is what the command is to say.
+type Inspector interface{ Inspects() }
+
+// ErrUsage is what every Faults is.
 var ErrUsage = errors.New("wrong usage")
 
+// Faults is everything that is wrong with one invocation, each fault once.
+type Faults []error
+
+func (f Faults) Error() string {
+	lines := make([]string, len(f))
+	for i, fault := range f {
+		lines[i] = "\n  " + fault.Error()
+	}
+	return ErrUsage.Error() + ":" + strings.Join(lines, "")
+}
+
+func (f Faults) Unwrap() error { return ErrUsage }
+
 // Parse fills grammar, a pointer to a struct with kong's tags. The error of
-// wrong usage is an ErrUsage that holds all faults, one a line.
+// wrong usage is a Faults.
 func Parse(grammar any, description string, in Input) (*Invocation, error) {
 	p := &parser{in: in, envs: make(map[*kong.Value][]string), origins: make(map[*kong.Value]string)}
 	k, err := kong.New(grammar, kong.Name("weir"), kong.Description(description), in.Vars,
@@ -79,6 +96,7 @@ type parser struct {
 	kong    *kong.Kong
 	file    file
 	faults  settings.Faults
+	inFile  settings.Faults          // those of the settings file
 	envs    map[*kong.Value][]string // variables that set it, the first that is set counts
 	origins map[*kong.Value]string   // of what was set
 	source  string                   // where the value that is read now comes from
@@ -119,11 +137,11 @@ func (p *parser) parse() (*Invocation, error) {
 		p.note("", ctx.Validate())
 	}
 	if node == nil {
-		return nil, p.fail()
+		return nil, p.fail(nil)
 	}
 	inv := &Invocation{Command: strings.TrimSuffix(node.Path(), " run"), Target: node.Target.Addr().Interface(), Settings: p.effective(ctx), File: p.file.path}
 	p.validate(inv.Target)
-	return inv, p.fail()
+	return inv, p.fail(inv.Target)
 }
 
 // trace reads the command line. Arguments that mean nothing are noted and left
@@ -170,7 +188,7 @@ func culprit(ctx *kong.Context, args []string) (at, n int) {
 			break
 		}
 		name, _, hasValue := strings.Cut(a, "=")
-		if !strings.HasPrefix(a, "-") || known[name] {
+		if !strings.HasPrefix(a, "-") || isNegative(a) || known[name] {
 			continue
 		}
 		if !hasValue && i+1 < len(args) && !strings.HasPrefix(args[i+1], "-") && !isCommand(ctx, args[i+1]) {
@@ -219,7 +237,7 @@ func (p *parser) validate(target any) {
 		return
 	}
 	bad := make(map[string]bool) // what could not be read has its default now, which is no news
-	for _, f := range p.faults {
+	for _, f := range slices.Concat(p.faults, p.inFile) {
 		var fault settings.Fault
 		if errors.As(f, &fault) {
 			bad[fault.Setting] = true
@@ -243,17 +261,22 @@ func (p *parser) note(setting string, err error) {
 	}
 }
 
-func (p *parser) fail() error {
-	if len(p.faults) == 0 {
-		return nil
+// fail lists what was noted, the file's faults unless the command looks for them.
+func (p *parser) fail(target any) error {
+	all := slices.Concat(p.inFile, p.faults)
+	if _, looks := target.(Inspector); looks {
+		all = p.faults
 	}
-	lines := make([]string, 0, len(p.faults))
-	for _, f := range p.faults {
-		if !slices.Contains(lines, f.Error()) {
-			lines = append(lines, f.Error())
+	var each Faults
+	for _, f := range all {
+		if !slices.ContainsFunc(each, func(e error) bool { return e.Error() == f.Error() }) {
+			each = append(each, f)
 		}
 	}
-	return fmt.Errorf("%w:\n  %s", ErrUsage, strings.Join(lines, "\n  "))
+	if len(each) == 0 {
+		return nil
+	}
+	return each
 }
 
 // isSetting: help is none.

@@ -29,7 +29,14 @@ type grammar struct {
 		SQL    string `arg:"" help:"The query."`
 		Output string `name:"output" enum:"table,csv,json" default:"table"`
 	} `cmd:"" help:"Query."`
+	Look lookCommand `cmd:"" help:"Look."`
 }
+
+type lookCommand struct {
+	Output string `name:"output" enum:"table,csv,json" default:"table"`
+}
+
+func (*lookCommand) Inspects() {}
 
 type sinkCommand struct {
 	kafkaSettings
@@ -147,6 +154,36 @@ func TestUsage(t *testing.T) {
 		require.ErrorContains(t, err, want, args)
 		require.Len(t, strings.Split(err.Error(), "\n"), 2, "%s: one fault:\n%s", args, err)
 	}
+}
+
+func TestWhoLooksAtTheFileIsNotStoppedByIt(t *testing.T) {
+	for text, output := range map[string]string{
+		"nonsense: 1\nworkers: many\noutput: csv\n": "csv",
+		"output: xml\n": "table",
+		"a: [":          "table",
+	} {
+		inv, g, _, err := parse("look --config w.yaml", nil, map[string]string{"w.yaml": text})
+		require.NoError(t, err, text)
+		require.Equal(t, "w.yaml", inv.File)
+		require.Equal(t, output, g.Look.Output)
+	}
+	inv, _, _, err := parse("look --config missing.yaml", nil, nil)
+	require.NoError(t, err)
+	require.Equal(t, "missing.yaml", inv.File)
+	_, _, _, err = parse("look --config w.yaml --output xml", nil, map[string]string{"w.yaml": "nonsense: 1\n"})
+	require.EqualError(t, err, "wrong usage:\n  output: \"xml\" does not exist: want table, csv, json")
+}
+
+func TestANegativeValueIsAValue(t *testing.T) {
+	_, g, _, err := parse("sink --workers -1 --kafka-tls --file-age 2s", nil, nil)
+	require.NoError(t, err)
+	require.Equal(t, -1, g.Sink.Workers)
+	require.True(t, g.Sink.TLS)
+	_, _, _, err = parse("sink --file-age -5s --nope -3", nil, nil)
+	require.ErrorContains(t, err, "file-age: is shorter than 1s")
+	require.ErrorContains(t, err, "unknown flag --nope")
+	_, _, _, err = parse("sink --kafka-tls -1", nil, nil)
+	require.ErrorIs(t, err, ErrUsage)
 }
 
 func TestFileThatIsNoMapping(t *testing.T) {

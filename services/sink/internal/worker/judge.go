@@ -1,0 +1,77 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"weir/pkg/flush"
+)
+
+// Causes of a Stop that the machine does not know.
+const (
+	CauseFetch  flush.Cause = "fetch"  // records are there and cannot be read
+	CauseEncode flush.Cause = "encode" // records cannot be written
+)
+
+// judge says what it means that the log cannot be read on where it was read last. Where
+// offsets are gone, the start of an ownership knows better: it compares the log with what
+// is flushed, and stops with what is lost and how to go on. Where it finds nothing wrong,
+// only what was not flushed yet is concerned: this ownership ends, and the next reads it
+// from the committed state.
+func (w *Worker) judge(ctx context.Context, cause error) Outcome {
+	var loss *kgo.ErrDataLoss
+	if !errors.Is(cause, kerr.OffsetOutOfRange) && !errors.As(cause, &loss) {
+		return Outcome{Op: flush.Stop, Err: w.unreadable(cause)}
+	}
+	known, err := w.c.Gather(ctx)
+	if err != nil {
+		return Outcome{Op: flush.End, Err: err}
+	}
+	m, eff := flush.Start(known)
+	w.machine = m
+	if eff = w.drive(ctx, eff); !eff.Op.Terminal() {
+		return Outcome{Op: flush.End, Err: cause}
+	}
+	var stop *flush.StopError
+	if errors.As(eff.Err, &stop) {
+		stop.Err = errors.Join(stop.Err, cause)
+	}
+	return Outcome{Op: eff.Op, Err: eff.Err}
+}
+
+// unreadable is a batch that the client cannot take apart. Nobody but a person can pass
+// over it: how many records it holds is not known.
+func (w *Worker) unreadable(cause error) error {
+	return &flush.StopError{
+		Owner:    w.c.Owner,
+		Cause:    CauseFetch,
+		Manifest: w.machine.State().Manifest,
+		Detail:   fmt.Sprintf("the batch at offset %d or soon after cannot be read", w.position),
+		Cure: flush.Cure{
+			First: "to pass over it, with the first offset behind it, which kafka-dump-log shows, for END",
+			Flags: flush.FlagFrom + " END " + flush.FlagAcceptLoss,
+		},
+		Err: cause,
+	}
+}
+
+// broken is a record that could not be put into its file, or a file that could not be
+// finished. Where the ownership did not just end, that is a fault of ours, and reading on
+// would lose records.
+func (w *Worker) broken(ctx context.Context, err error) flush.Effect {
+	if ctx.Err() != nil {
+		return flush.Effect{Op: flush.End, Err: err}
+	}
+	return flush.Effect{Op: flush.Stop, Err: &flush.StopError{
+		Owner:    w.c.Owner,
+		Cause:    CauseEncode,
+		Manifest: w.machine.State().Manifest,
+		Detail:   "records cannot be written to a file",
+		Cure:     flush.Cure{First: "restart the sink, nothing is lost; should it stop here again, run another version of weir", Only: true},
+		Err:      err,
+	}}
+}

@@ -1,0 +1,35 @@
+package main
+
+import (
+	"context"
+
+	"weir/pkg/glue"
+	"weir/pkg/s3"
+)
+
+// lakeFaults says what of the AWS SDK's own settings keeps a command from the lake:
+// no region, a profile that does not exist. Opening a store sends nothing.
+func lakeFaults() []error {
+	if _, err := s3.Open(context.Background(), s3.Config{}, nil); err != nil {
+		return []error{err}
+	}
+	return nil
+}
+
+func (c *recoverCommand) Validate() []error {
+	return append(c.RecoverConfig.Validate(), lakeFaults()...)
+}
+
+func (c *tablesCommand) Validate() []error     { return c.glueFaults() }
+func (c *partitionsCommand) Validate() []error { return c.glueFaults() }
+
+// glueFaults is lakeFaults for a command that asks Glue only.
+func (d devDir) glueFaults() []error {
+	if d.Dir != "" {
+		return nil
+	}
+	if _, err := glue.Open(context.Background(), glue.Config{}, nil); err != nil {
+		return []error{err}
+	}
+	return nil
+}
