@@ -1,0 +1,78 @@
+package sim
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"weir/loadtest/sim/bucket"
+)
+
+// data finds an object of a table.
+func (w *World) data(t *testing.T, dir string) bucket.Object {
+	t.Helper()
+	for _, o := range w.bucket.Objects() {
+		if strings.HasPrefix(o.Key, lakePrefix+"/"+dir+"/") {
+			return o
+		}
+	}
+	require.Fail(t, "no object", dir)
+	return bucket.Object{}
+}
+
+// The auditor notices each kind of harm, and says which.
+func TestTheAuditNotices(t *testing.T) {
+	for _, c := range []struct {
+		name, says string
+		harm       func(t *testing.T, w *World)
+	}{
+		{"a lost object", "has 0 rows instead of 1", func(t *testing.T, w *World) { w.bucket.Remove(w.data(t, "eventlogs").Key) }},
+		{"a doubled object", "has 2 rows instead of 1", func(t *testing.T, w *World) {
+			o := w.data(t, "eventlogs")
+			w.bucket.Put(strings.Replace(o.Key, ".parquet", "-9.parquet", 1), o.Body)
+		}},
+		{"an object that nobody decided", "is named by 0 manifests", func(t *testing.T, w *World) {
+			o := w.data(t, "raw")
+			w.bucket.Put(o.Key+"2", o.Body)
+		}},
+		{"a replaced object", "was replaced", func(t *testing.T, w *World) {
+			o := w.data(t, "eventlogs")
+			w.bucket.Put(o.Key, o.Body)
+		}},
+		{"a lost raw copy", "the raw copy has a line -1 times", func(t *testing.T, w *World) { w.bucket.Remove(w.data(t, "raw").Key) }},
+		{"a lost acknowledged event", "was acknowledged and is not in Kafka", func(_ *testing.T, w *World) {
+			w.ledger.send("nobody/1", false)
+			w.ledger.told(acknowledged, "nobody/1")
+		}},
+		{"a refused event that is there", "was refused and is in Kafka", func(_ *testing.T, w *World) { w.ledger.told(refused, "last/0") }},
+		{"an event for a dead letter", "dead letter false, must be true", func(_ *testing.T, w *World) { w.ledger.sent["last/0"].letter = true }},
+		{"an upload left behind", "left behind", func(_ *testing.T, w *World) { w.bucket.Begin("lake/eventlogs/x") }},
+		{"a gate that fell behind", "the gate stands at", func(_ *testing.T, w *World) {
+			for _, o := range w.bucket.Objects() {
+				if strings.Contains(o.Key, "/gate/") {
+					w.bucket.Put(o.Key, bytes.Replace(o.Body, []byte(`"seq":"`), []byte(`"seq":"9`), 1))
+				}
+			}
+		}},
+		{"a directory that Glue does not know", "Glue's table eventlogs_raw has the partitions", func(_ *testing.T, w *World) {
+			w.bucket.Put("lake/raw/sourceid=nobody/dt=1999-12-31/x", nil)
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			emptyPools()
+			var r Report
+			dir := t.TempDir()
+			synctest.Test(t, func(t *testing.T) {
+				var err error
+				r, err = Run(Options{Seed: 7, Dir: dir, Load: 10 * time.Second, Quiet: true, harm: func(w *World) { c.harm(t, w) }})
+				require.NoError(t, err)
+			})
+			require.True(t, slices.ContainsFunc(r.Violations, func(v string) bool { return strings.Contains(v, c.says) }), "%q", r.Violations)
+		})
+	}
+}

@@ -1,0 +1,209 @@
+// Package sim runs the assembled services in one process under virtual time, on a Kafka, an S3 and a Glue in memory and
+// a network that is simulated, makes trouble by a schedule that a seed gives, and has an auditor judge what is left. The
+// same seed is the same load and the same faults at the same virtual times; which goroutine comes first is not given,
+// so a seed repeats a run nearly, and exact replay belongs to pkg/flush. It runs inside a testing/synctest bubble and
+// leaves nothing behind. It tests the services from outside: the seams are how they dial and listen. Owned by whoever
+// owns the exactly-once promise.
+package sim
+
+import (
+	"fmt"
+	"log/slog"
+	"maps"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+
+	"weir/loadtest/sim/bucket"
+	"weir/pkg/embedded"
+	"weir/pkg/lake"
+)
+
+// Names that all processes of a run share.
+const (
+	topicEvents   = "weir.events"
+	topicFlushes  = "weir.flushes"
+	topicLetters  = "weir.deadletters"
+	topicRejected = "weir.rejected"
+	group         = "weir-sink"
+	database      = "weir"
+	bucketName    = "weir"
+	lakePrefix    = "lake"
+	clusterID     = "sim"
+)
+
+// Options of a run.
+type Options struct {
+	Seed    uint64
+	Dir     string        // for the gateway's file of sources
+	Load    time.Duration // how long events come and faults happen
+	Quiet   bool          // no faults
+	LogInfo bool          // what services log below a warning goes into the trace
+
+	harm func(*World) // done before the audit, which must notice
+}
+
+// Report is what a run came to.
+type Report struct {
+	Violations []string       // of the promise; none is a good run
+	Faults     map[string]int // how often each really happened
+	Schedule   []string       // what was to happen
+	Trace      string
+	Stats      Stats
+}
+
+// Stats say how much a run did.
+type Stats struct {
+	Events, Acknowledged, DeadLetters, Files, Flushes int
+	Virtual                                           time.Duration
+}
+
+// World is everything of one run.
+type World struct {
+	Options
+	seed   uint64
+	shape  shape
+	trace  *trace
+	net    kfake.VirtualNetwork
+	kafka  *kfake.Cluster
+	bucket *bucket.Bucket
+	glue   *embedded.Glue
+	ledger *ledger
+	watch  *watch
+
+	held sync.WaitGroup // requests that are held back and will arrive
+
+	mu         sync.Mutex
+	traps      []*trap
+	cleanups   []func()
+	counts     map[string]int
+	violations []string
+	found      int
+	processes  []*process
+	ended      []*process
+	topics     map[string][16]byte
+	closing    bool
+	serial     int
+}
+
+// shape is what differs from run to run before anything happens.
+type shape struct {
+	Partitions int32
+	Brokers    int
+	Dialect    bucket.Dialect
+	Session    time.Duration
+	FileAge    time.Duration
+	Sinks      int
+	Static     bool // sinks are static members
+	Catalogs   int
+	RawCodec   string
+}
+
+func newShape(r *rand.Rand) shape {
+	return shape{
+		Partitions: 2 + r.Int32N(3),
+		Brokers:    3,
+		Dialect:    bucket.Dialect(r.IntN(bucket.Dialects)),
+		Session:    time.Duration(6+r.IntN(10)) * time.Second,
+		FileAge:    time.Duration(1+r.IntN(6)) * time.Second,
+		Sinks:      1 + r.IntN(3),
+		Static:     r.IntN(3) == 0,
+		Catalogs:   1 + r.IntN(5)/4,
+		RawCodec:   []string{"zstd", "gzip"}[r.IntN(2)],
+	}
+}
+
+// firstPort of the brokers; gateways listen above gatewayPort.
+const (
+	firstPort   = 9092
+	gatewayPort = 8080
+)
+
+func newWorld(o Options) (*World, error) {
+	w := &World{
+		Options: o, seed: o.Seed, counts: map[string]int{}, topics: map[string][16]byte{},
+		shape: newShape(rand.New(rand.NewPCG(o.Seed, 1))),
+		trace: &trace{began: time.Now()},
+	}
+	w.ledger, w.watch = newLedger(), newWatch(w)
+	w.bucket = bucket.New(bucketName, w.shape.Dialect, w.watch.changed)
+	ports := make([]int, w.shape.Brokers)
+	for i := range ports {
+		ports[i] = firstPort + i
+	}
+	var err error
+	if w.glue, err = embedded.NewGlue(); err != nil {
+		return nil, err
+	}
+	w.kafka, err = kfake.NewCluster(kfake.NumBrokers(w.shape.Brokers), kfake.Ports(ports...), kfake.ListenFn(w.net.Listen),
+		kfake.ClusterID(clusterID), kfake.GroupMinSessionTimeout(time.Second))
+	if err != nil {
+		return nil, fmt.Errorf("start Kafka: %w", err)
+	}
+	return w, nil
+}
+
+func (w *World) brokers() []string {
+	list := make([]string, w.shape.Brokers)
+	for i := range list {
+		list[i] = fmt.Sprintf("127.0.0.1:%d", firstPort+i)
+	}
+	return list
+}
+
+func (w *World) location() lake.Location {
+	return lake.Location{Bucket: bucketName, Prefix: lakePrefix}
+}
+
+// topicID remembers the ids of topics: it is asked for each request.
+func (w *World) topicID(name string) [16]byte {
+	w.mu.Lock()
+	id, ok := w.topics[name]
+	w.mu.Unlock()
+	if ok {
+		return id
+	}
+	info := w.kafka.TopicInfo(name)
+	if info == nil {
+		return [16]byte{}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.topics[name] = info.TopicID
+	return info.TopicID
+}
+
+// violation notes that the promise was broken.
+func (w *World) violation(format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.found++; w.found > violationsShown {
+		return // the first say what is wrong
+	}
+	text := fmt.Sprintf(format, args...)
+	w.trace.add("JUDGE", "%s", text)
+	w.violations = append(w.violations, text)
+}
+
+// violationsShown bounds a report.
+const violationsShown = 12
+
+func (w *World) level() slog.Level {
+	if w.LogInfo {
+		return slog.LevelInfo
+	}
+	return slog.LevelWarn
+}
+
+func (w *World) report(schedule []string) Report {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if more := w.found - len(w.violations); more > 0 {
+		w.violations = append(w.violations, fmt.Sprintf("and %d more", more))
+	}
+	r := Report{Violations: w.violations, Faults: maps.Clone(w.counts), Schedule: schedule}
+	r.Stats.Virtual = time.Since(w.trace.began)
+	return r
+}
