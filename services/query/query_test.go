@@ -295,7 +295,8 @@ func TestFreshness(t *testing.T) {
 		for i, at := range times {
 			p := lake.Partition{Table: lake.EventLogsName, SourceID: "s1", Day: lake.DayOf(at)}
 			m.Files = append(m.Files, flush.File{
-				Table: p.Table, Partition: p, Key: lake.ObjectKey(lake.EventLogs(), p, "0195", i), Rows: 1, Bytes: 1,
+				UploadID: "u",
+				Table:    p.Table, Partition: p, Key: lake.ObjectKey(lake.EventLogs(), p, "0195", i), Rows: 1, Bytes: 1,
 				Offsets: flush.NewOffsets(0), MinTime: at.Add(-time.Second), MaxTime: at,
 			})
 		}

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -17,6 +18,7 @@ import (
 	"weir/pkg/flush/codec"
 	"weir/pkg/lake"
 	"weir/pkg/s3"
+	"weir/pkg/settings"
 )
 
 // Every stop names a command. A person who runs it, first without and then with --yes,
@@ -257,7 +259,10 @@ func TestLostUploadsAreCured(t *testing.T) {
 		return nil, false, true
 	})
 	w.produceLarge(0, "a")
-	require.Equal(t, "--accept-loss", w.stopsWith(w.start(inOneFlush)))
+	p := w.start(func(c *Config) { c.FileSize, c.FileAge = 16*settings.MiB, time.Hour }) // the drain flushes all at once
+	w.await("the records are read", func() bool { return w.position(p, 0) == w.sent[0] })
+	require.NoError(t, p.end())
+	require.Equal(t, "--accept-loss", w.stopsWith(p))
 	w.produceEvents(1, []string{"a"}, 5)
 	did := w.obey("--accept-loss")
 	require.Equal(t, int64(10), did.Lost)
@@ -269,6 +274,32 @@ func TestLostUploadsAreCured(t *testing.T) {
 	require.Len(t, list[i].Dropped, 2)
 	require.Equal(t, []int64{40, 10}, []int64{list[i].Low, list[i].NextLow})
 	w.requireNotified()
+}
+
+// What is pending and can be written again is no loss, whatever was accepted.
+func TestAcceptedLossThatIsNone(t *testing.T) {
+	w := newWorld(t, 2)
+	w.produceEvents(1, []string{"a"}, 5)
+	w.produceLarge(0, "a")
+	p := w.start(inOneFlush)
+	w.awaitFlushed()
+	require.NoError(t, p.end())
+	s, _ := w.state(0)
+	for _, m := range w.manifests() {
+		if m.Key == s.Manifest {
+			for _, f := range m.Files {
+				require.NoError(t, os.Remove(w.path(f.Key)))
+			}
+			s.Low, s.Phase, s.Ahead = m.Low, flush.Intent, false
+		}
+	}
+	w.commitState(s)
+	did := w.obey("--accept-loss")
+	require.Zero(t, did.Lost+did.Doubled)
+	after, _ := w.state(0)
+	require.Equal(t, flush.Done, after.Phase)
+	require.Equal(t, s.Manifest, after.Manifest, "no flush says that something was given up")
+	w.requireGoesOn(nil, nil)
 }
 
 // Retention overtakes a sink that runs: it stops with what a start would say.

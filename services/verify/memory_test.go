@@ -52,7 +52,8 @@ func (s *longLake) manifest(seq uint64) *flush.Manifest {
 		offsets := new(flush.Offsets)
 		offsets.AddRange(m.Low, m.NextLow)
 		m.Files = append(m.Files, flush.File{
-			Table: t.Name, Partition: p, Key: lake.ObjectKey(t, p, m.FlushID, 0), Rows: perFlush, Bytes: 1, Offsets: offsets,
+			UploadID: "u",
+			Table:    t.Name, Partition: p, Key: lake.ObjectKey(t, p, m.FlushID, 0), Rows: perFlush, Bytes: 1, Offsets: offsets,
 			MinTime: time.Unix(0, 0), MaxTime: time.Unix(0, 0),
 		})
 	}

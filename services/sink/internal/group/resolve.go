@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -40,7 +41,8 @@ func Resolve(ctx context.Context, client *kgo.Client, c Config, topic kafka.Topi
 	s := &session{g: g, control: client, topic: topic, cluster: r.ClusterID}
 	p := &outsider{partition{s: s, owner: r.Owner}}
 	w := worker.New(worker.Config{
-		Owner: r.Owner, Tables: c.Tables, Readable: c.Readable, Limits: c.Limits, Uploaders: c.Uploaders, Pin: worker.NewPin(stranger),
+		Owner: r.Owner, Tables: c.Tables, Readable: c.Readable, Limits: c.Limits,
+		Uploaders: c.Uploaders, PartSize: worker.PartSize, Pin: worker.NewPin(stranger),
 		Store:  worker.RetryStore(c.Store, g.retry),
 		Kafka:  worker.RetryKafka(p, g.retry),
 		Gather: func(context.Context) (flush.Known, error) { return knownOf(r, plan), nil },
@@ -52,6 +54,7 @@ func Resolve(ctx context.Context, client *kgo.Client, c Config, topic kafka.Topi
 		Memory:  func(cut.Holder) {},
 		Resume:  func() {},
 		Observe: c.Observe,
+		PinWait: time.Millisecond, // nobody renews it
 	})
 	w.Go(ctx)
 	select {
