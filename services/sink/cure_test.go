@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -18,7 +17,6 @@ import (
 	"weir/pkg/flush/codec"
 	"weir/pkg/lake"
 	"weir/pkg/s3"
-	"weir/pkg/settings"
 )
 
 // Every stop names a command. A person who runs it, first without and then with --yes,
@@ -259,7 +257,7 @@ func TestLostUploadsAreCured(t *testing.T) {
 		return nil, false, true
 	})
 	w.produceLarge(0, "a")
-	p := w.start(func(c *Config) { c.FileSize, c.FileAge = 16*settings.MiB, time.Hour }) // the drain flushes all at once
+	p := w.start(inOneFlush)
 	w.await("the records are read", func() bool { return w.position(p, 0) == w.sent[0] })
 	require.NoError(t, p.end())
 	require.Equal(t, "--accept-loss", w.stopsWith(p))
@@ -281,7 +279,7 @@ func TestAcceptedLossThatIsNone(t *testing.T) {
 	w := newWorld(t, 2)
 	w.produceEvents(1, []string{"a"}, 5)
 	w.produceLarge(0, "a")
-	p := w.start(inOneFlush)
+	p := w.start(inLargeFiles)
 	w.awaitFlushed()
 	require.NoError(t, p.end())
 	s, _ := w.state(0)

@@ -186,10 +186,10 @@ func TestLostUploads(t *testing.T) {
 	w.produceLarge(0, "large")
 	w.produceEvents(0, []string{"small"}, 30)
 	p := w.start(inOneFlush)
-	w.awaitFlushed()
+	w.await("the records are read", func() bool { return w.position(p, 0) == w.sent[0] })
+	require.NoError(t, p.end())
 	require.GreaterOrEqual(t, aborted, 2)
 	require.Equal(t, aborted, strings.Count(p.log.String(), "a lost upload was written again"))
-	require.NoError(t, p.end())
 	w.requireOnce()
 }
 
@@ -204,7 +204,7 @@ func TestLostUploadsBeyondRepair(t *testing.T) {
 		return nil, false, true
 	})
 	w.produceLarge(0, "a")
-	p := w.start(inOneFlush)
+	p := w.start(inLargeFiles)
 	w.await("the partition stops", func() bool { return strings.Contains(p.log.String(), "partition stopped") })
 	require.Contains(t, p.log.String(), "weir sink recover")
 	w.produceEvents(1, []string{"a"}, 5)
@@ -220,8 +220,12 @@ func (w *world) produceLarge(p int32, source string) {
 	}
 }
 
-// inOneFlush is for what produceLarge makes.
-func inOneFlush(c *Config) { c.FileSize, c.FileAge = 64*settings.MiB, 5*time.Second }
+// inOneFlush leaves what produceLarge makes to the drain, which flushes all of it at
+// once: each file is below the size of a cut, and above the part of it that is worth a flush.
+func inOneFlush(c *Config) { c.FileSize, c.FileAge = 16*settings.MiB, time.Hour }
+
+// inLargeFiles cuts what produceLarge makes by size, above a part, however slow the machine is.
+func inLargeFiles(c *Config) { c.FileSize, c.FileAge = 10*settings.MiB, 15*time.Second }
 
 func (w *world) abortUploads() int {
 	ctx := context.Background()
