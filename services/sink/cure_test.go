@@ -279,8 +279,8 @@ func TestAcceptedLossThatIsNone(t *testing.T) {
 	w := newWorld(t, 2)
 	w.produceEvents(1, []string{"a"}, 5)
 	w.produceLarge(0, "a")
-	p := w.start(inLargeFiles)
-	w.awaitFlushed()
+	p := w.start(inOneFlush)
+	w.await("the records are read", func() bool { return w.position(p, 0) == w.sent[0] })
 	require.NoError(t, p.end())
 	s, _ := w.state(0)
 	for _, m := range w.manifests() {
