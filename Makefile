@@ -17,7 +17,7 @@ COMMANDS = $(notdir $(patsubst %/,%,$(wildcard loadtest/cmd/*/)))
 # Packages that hold tests against real parts.
 E2E = $(sort $(dir $(shell grep -rlE --include='*_test.go' '^//go:build .*\be2e\b' pkg services loadtest)))
 
-.PHONY: build demo test race lint fmt fuzz model sim bench e2e proto clean
+.PHONY: build demo test race lint fmt fuzz model sim chaos bench e2e proto clean
 
 build: bin/weir $(addprefix bin/,$(COMMANDS))
 
@@ -63,6 +63,11 @@ model:
 SEEDS ?= 200
 sim:
 	go test ./loadtest/sim -run TestSeeds -count=1 -timeout 60m -v -args -seeds $(SEEDS)
+
+# A scenario on processes: kills, pauses, faults of S3 and Glue, then the auditor's verdict.
+SCENARIO ?= everyday
+chaos: build
+	bin/weirchaos loadtest/scenarios/$(SCENARIO).yaml
 
 # weir and its references in one run: a table, and bench.json.
 bench:

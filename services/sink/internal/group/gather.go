@@ -154,7 +154,7 @@ func (s *session) marks(ctx context.Context) (map[int32]flush.Mark, error) {
 		}
 		gate, err := codec.DecodeGate(body)
 		if err != nil {
-			return nil, fmt.Errorf("read the gate %s: %w", o.Key, err)
+			return nil, fmt.Errorf("read the gate %s, which weir catalog repair writes anew: %w", o.Key, err)
 		}
 		for p, m := range gate.Marks {
 			if m.Group == s.g.c.Group && m.Seq >= newest[p].Seq {

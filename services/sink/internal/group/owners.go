@@ -43,8 +43,11 @@ func (g *Group) claim(ctx context.Context, t kafka.Topic) (owners, error) {
 		return owners{}, err
 	}
 	var theirs owners
-	if err := json.Unmarshal(standing, &theirs); err != nil || theirs.Format != 1 {
-		return owners{}, fmt.Errorf("%w: %s cannot be read: format %d: %w", errRefused, g.c.Lake.URL(key), theirs.Format, errors.Join(err))
+	if err := json.Unmarshal(standing, &theirs); err != nil {
+		return owners{}, fmt.Errorf("%w: %s cannot be read: %w", errRefused, g.c.Lake.URL(key), err)
+	}
+	if theirs.Format != 1 {
+		return owners{}, fmt.Errorf("%w: %s has format %d, and this weir reads format 1", errRefused, g.c.Lake.URL(key), theirs.Format)
 	}
 	if theirs.Group != mine.Group {
 		return owners{}, fmt.Errorf("%w: topic %s is written into %s by group %s, and group %s would write every record a second time; use another lake, or that group",
