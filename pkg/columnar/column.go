@@ -7,15 +7,26 @@ import (
 	"weir/pkg/lake"
 )
 
-// column is where the values of one column of the table come from. One field is set, or topic.
+// column is where the values of one column of the table come from.
 type column struct {
+	source  source
+	leaf    int // its first
 	text    func(*event.View) *event.Text
 	instant func(*event.View) *event.Instant
 	entries func(*event.View) *event.Map
 	number  func(*event.Record) int64
-	narrow  bool // number is an int, not a bigint
-	topic   bool // the record's topic
 }
+
+type source uint8
+
+const (
+	fromNothing source = iota
+	fromText
+	fromInstant
+	fromMap
+	fromRecord // a number of the record
+	fromTopic  // the record's topic
+)
 
 func columnsOf(s lake.Schema) ([]column, error) {
 	columns := make([]column, len(s))
@@ -37,22 +48,24 @@ func columnOf(c lake.Column) (column, bool) {
 	var col column
 	switch c.Type {
 	case lake.String:
-		col.topic = c.Name == "kafkatopic"
-		col.text = textOf(c.Name)
+		if c.Name == "kafkatopic" {
+			return column{source: fromTopic}, true
+		}
+		col.source, col.text = fromText, textOf(c.Name)
 	case lake.Timestamp:
-		col.instant = instantOf(c.Name)
+		col.source, col.instant = fromInstant, instantOf(c.Name)
 	case lake.MapStringString:
-		col.entries = mapOf(c.Name)
+		col.source, col.entries = fromMap, mapOf(c.Name)
 	case lake.Int:
 		if c.Name == "kafkapartition" {
-			col.number, col.narrow = func(r *event.Record) int64 { return int64(r.Partition) }, true
+			col.source, col.number = fromRecord, func(r *event.Record) int64 { return int64(r.Partition) }
 		}
 	case lake.BigInt:
 		if c.Name == "kafkaoffset" {
-			col.number = func(r *event.Record) int64 { return r.Offset }
+			col.source, col.number = fromRecord, func(r *event.Record) int64 { return r.Offset }
 		}
 	}
-	return col, col.topic || col.text != nil || col.instant != nil || col.entries != nil || col.number != nil
+	return col, col.text != nil || col.instant != nil || col.entries != nil || col.number != nil
 }
 
 func textOf(name string) func(*event.View) *event.Text {

@@ -155,11 +155,17 @@ func record(i int, value string) *event.Record {
 	}
 }
 
+// newFile is a file with a layout of its own.
+func newFile(t testing.TB, out io.Writer, o Options) *File {
+	l, err := NewLayout(lake.EventLogs().Schema, o)
+	require.NoError(t, err)
+	return l.NewFile(out)
+}
+
 // write makes a file of records and returns it with the rows that should stand in it.
 func write(t testing.TB, o Options, records ...*event.Record) ([]byte, []row) {
 	var out bytes.Buffer
-	f, err := NewFile(lake.EventLogs().Schema, &out, o)
-	require.NoError(t, err)
+	f := newFile(t, &out, o)
 	var want []row
 	var v event.View
 	for _, r := range records {

@@ -1,108 +1,108 @@
 package columnar
 
 import (
-	"fmt"
-	"slices"
-
-	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/deprecated"
+	"github.com/parquet-go/parquet-go/encoding/thrift"
 	"github.com/parquet-go/parquet-go/format"
 
 	"weir/pkg/lake"
 )
 
-// schemaOf builds the Parquet schema: every column optional, every column with its field id, maps as the standard's
-// three levels with a required key and an optional value.
-func schemaOf(s lake.Schema) (*parquet.Schema, error) {
-	nodes := parquet.Group{}
-	for _, c := range s {
-		n, err := nodeOf(c)
-		if err != nil {
-			return nil, err
-		}
-		nodes[c.Name] = withID(parquet.Optional(n), c.FieldID)
-	}
-	order := make(map[string]int, len(s))
-	for i, c := range s {
-		order[c.Name] = i
-	}
-	fields := nodes.Fields()
-	slices.SortFunc(fields, func(a, b parquet.Field) int { return order[a.Name()] - order[b.Name()] })
-	return parquet.NewSchema("schema", ordered{nodes, fields}), nil
+// leaf is what Parquet calls a column: every column of the table is one, but for maps, which are two.
+type leaf struct {
+	path     []string
+	kind     format.Type
+	encoding encoding
+	maxDef   uint8 // the greatest definition level
+	repeated bool  // the greatest repetition level is 1, not 0
+	bounds   bool  // least and greatest values are kept
+	bloom    bool
 }
 
-// ordered is a group whose columns stand in the order of the table; parquet-go's own sorts them by name.
-type ordered struct {
-	parquet.Group
-	fields []parquet.Field
+// encoding is how a leaf's values are written, as long as that pays.
+type encoding uint8
+
+const (
+	plain      encoding = iota
+	dictionary          // until the dictionary is no smaller than the values, or too large
+	delta               // DELTA_BINARY_PACKED
+)
+
+// Definition levels: how much of a value is there. Of a flat column 1 is a value; of a map's keys mapNull is a key, for
+// keys are never NULL.
+const (
+	mapEmpty = 1 // the map, without an entry
+	mapNull  = 2 // an entry whose value is NULL
+	mapValue = 3 // an entry with a value
+)
+
+func root(columns int) format.SchemaElement {
+	return format.SchemaElement{Name: "schema", NumChildren: thrift.New(int32(columns))}
 }
 
-func (o ordered) Fields() []parquet.Field { return o.fields }
-
-func withID(n parquet.Node, id int32) parquet.Node { return parquet.FieldID(n, int(id)) }
-
-func nodeOf(c lake.Column) (parquet.Node, error) {
+// elementsOf describes a column: every one is optional and has its field id, a map is the standard's three levels with a
+// required key and an optional value (LogicalTypes.md, "Maps").
+func elementsOf(c lake.Column) ([]format.SchemaElement, []leaf) {
+	if c.Type == lake.MapStringString {
+		return mapElements(c)
+	}
+	e := element(c.Name, c.FieldID, format.Optional)
+	l := leaf{path: []string{c.Name}, maxDef: 1, bounds: true}
 	switch c.Type {
-	case lake.String:
-		if repeats(c.Name) {
-			return parquet.Encoded(parquet.String(), &parquet.RLEDictionary), nil
-		}
-		return parquet.Encoded(parquet.String(), &parquet.Plain), nil
 	case lake.Timestamp:
-		return parquet.Encoded(parquet.TimestampAdjusted(parquet.Microsecond, true), &parquet.Plain), nil
-	case lake.MapStringString:
-		key := parquet.Encoded(parquet.String(), &parquet.RLEDictionary)
-		value := parquet.Encoded(parquet.Leaf(unbounded{parquet.String().Type()}), &parquet.Plain)
-		return parquet.Map(withID(key, c.KeyID), withID(parquet.Optional(value), c.ValueID)), nil
-	case lake.Int:
-		return parquet.Encoded(parquet.Leaf(parquet.Int32Type), &parquet.RLEDictionary), nil
+		l.kind, l.encoding = format.Int64, delta
+		e.ConvertedType = thrift.New(deprecated.TimestampMicros)
+		e.LogicalType.Value = &format.TimestampType{IsAdjustedToUTC: true, Unit: format.TimeUnit{Value: &format.MicroSeconds{}}}
 	case lake.BigInt:
-		return parquet.Encoded(parquet.Leaf(parquet.Int64Type), &parquet.Plain), nil
-	}
-	return nil, fmt.Errorf("make the Parquet schema: column %s has the unknown type %d", c.Name, c.Type)
-}
-
-// repeats tells of which string columns most values repeat within a row group, so that a dictionary pays.
-func repeats(column string) bool {
-	switch column {
-	case "type", "event", "name", "category", "version", "kafkatopic":
-		return true
-	}
-	return false
-}
-
-// unbounded is the type of map values. Their least and greatest say nothing, and could blow up the footer by as much as
-// Kafka lets through, so the writer is told to skip them (SkipPageBounds). What it then writes into the column index is
-// a greatest value of "", which is wrong and would make a reader that trusts it skip every page: here the index gets
-// bounds that hold for any text.
-type unbounded struct{ parquet.Type }
-
-func (u unbounded) NewColumnIndexer(int) parquet.ColumnIndexer { return &unboundedIndexer{} }
-
-type unboundedIndexer struct {
-	nullPages  []bool
-	nullCounts []int64
-}
-
-func (x *unboundedIndexer) Reset() { x.nullPages, x.nullCounts = nil, nil }
-
-func (x *unboundedIndexer) IndexPage(values, nulls int64, _, _ parquet.Value) {
-	x.nullPages = append(x.nullPages, values == nulls)
-	x.nullCounts = append(x.nullCounts, nulls)
-}
-
-func (x *unboundedIndexer) ColumnIndex() format.ColumnIndex {
-	index := format.ColumnIndex{
-		NullPages:     x.nullPages,
-		NullCounts:    x.nullCounts,
-		MinValues:     make([][]byte, len(x.nullPages)),
-		MaxValues:     make([][]byte, len(x.nullPages)),
-		BoundaryOrder: format.Unordered,
-	}
-	for i, null := range x.nullPages {
-		index.MinValues[i], index.MaxValues[i] = []byte{}, []byte{}
-		if !null {
-			index.MaxValues[i] = []byte{0xff} // above all UTF-8
+		l.kind, l.encoding = format.Int64, delta
+		integer(&e, 64)
+	case lake.Int:
+		l.kind, l.encoding = format.Int32, delta
+		integer(&e, 32)
+	default:
+		l.kind = format.ByteArray
+		l.bloom = c.Name == "messageid"
+		if !l.bloom {
+			l.encoding = dictionary // an id never repeats
 		}
+		text(&e)
 	}
-	return index
+	e.Type = thrift.New(l.kind)
+	return []format.SchemaElement{e}, []leaf{l}
+}
+
+// mapElements keeps no bounds: of a map's keys and values they say nothing.
+func mapElements(c lake.Column) ([]format.SchemaElement, []leaf) {
+	outer := element(c.Name, c.FieldID, format.Optional)
+	outer.NumChildren = thrift.New(int32(1))
+	outer.ConvertedType = thrift.New(deprecated.Map)
+	outer.LogicalType.Value = &format.MapType{}
+	entries := element("key_value", 0, format.Repeated)
+	entries.NumChildren = thrift.New(int32(2))
+	key, value := element("key", c.KeyID, format.Required), element("value", c.ValueID, format.Optional)
+	for _, e := range []*format.SchemaElement{&key, &value} {
+		e.Type = thrift.New(format.ByteArray)
+		text(e)
+	}
+	return []format.SchemaElement{outer, entries, key, value}, []leaf{
+		{path: []string{c.Name, "key_value", "key"}, kind: format.ByteArray, encoding: dictionary, maxDef: mapNull, repeated: true},
+		{path: []string{c.Name, "key_value", "value"}, kind: format.ByteArray, encoding: plain, maxDef: mapValue, repeated: true},
+	}
+}
+
+func element(name string, id int32, r format.FieldRepetitionType) format.SchemaElement {
+	return format.SchemaElement{Name: name, FieldID: id, RepetitionType: thrift.New(r)}
+}
+
+func text(e *format.SchemaElement) {
+	e.ConvertedType = thrift.New(deprecated.UTF8)
+	e.LogicalType.Value = &format.StringType{}
+}
+
+func integer(e *format.SchemaElement, bits int8) {
+	e.ConvertedType = thrift.New(deprecated.Int64)
+	if bits == 32 {
+		e.ConvertedType = thrift.New(deprecated.Int32)
+	}
+	e.LogicalType.Value = &format.IntType{BitWidth: bits, IsSigned: true}
 }

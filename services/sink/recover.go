@@ -113,10 +113,14 @@ func Recover(ctx context.Context, cfg RecoverConfig) ([]Recovered, error) {
 	if err := r.requireEmpty(ctx); err != nil {
 		return nil, err
 	}
+	events, err := eventLogs(0)
+	if err != nil {
+		return nil, err
+	}
 	r.group = group.Config{
 		Group: cfg.Group, Topic: cfg.Topic, FlushTopic: cfg.FlushTopic, DeadLetterTopic: cfg.DeadLetterTopic,
 		Lake: location, SessionTimeout: commitTimeout, Options: options, Store: store,
-		Tables: []*worker.Table{eventLogs(), eventLogsRaw("zstd")}, Readable: readable("zstd"),
+		Tables: []*worker.Table{events, eventLogsRaw("zstd")}, Readable: readable("zstd"),
 		Limits: cut.Limits{OpenFiles: 1}, Uploaders: worker.NewUploaders(uploaders), Observe: r.observe,
 	}
 	remains, topic, err := group.Survey(ctx, client, r.group, cfg.Partition)

@@ -12,6 +12,7 @@
 package sink
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -73,12 +74,16 @@ func Run(ctx context.Context, cfg Config, tel *telemetry.Telemetry) error {
 	if err != nil {
 		return drained(ctx, err)
 	}
+	events, err := eventLogs(int64(cfg.memory()))
+	if err != nil {
+		return err
+	}
 	g, err := group.New(group.Config{
 		Group: cfg.Group, Topic: cfg.Topic, FlushTopic: cfg.FlushTopic,
 		DeadLetterTopic: cfg.DeadLetterTopic, DeadLetterMax: letters,
 		Lake: location, InstanceID: cfg.PodName, SessionTimeout: cfg.SessionTimeout, Memory: int64(cfg.memory()),
 		Options: options, Store: store,
-		Tables: []*worker.Table{eventLogs(), eventLogsRaw(cfg.RawCodec)}, Readable: readable(cfg.RawCodec),
+		Tables: []*worker.Table{events, eventLogsRaw(cfg.RawCodec)}, Readable: readable(cfg.RawCodec),
 		Limits: cut.Limits{
 			FileSize: int64(cfg.FileSize), FileAge: cfg.FileAge, OpenFiles: maxOpenFiles, Behind: maxBehind,
 			DeadLetters: maxDeadLetters, DeadLetterBytes: maxDeadLetterBytes,
@@ -142,15 +147,22 @@ func topics(ctx context.Context, cfg Config, options []kgo.Opt, retry worker.Ret
 	return letters.MaxMessageBytes, err
 }
 
-func eventLogs() *worker.Table {
+// eventLogs has one layout for all its files. Of rows that are no pages yet they hold a quarter of memory together.
+func eventLogs(memory int64) (*worker.Table, error) {
 	t := lake.EventLogs()
+	build := telemetry.ReadBuild()
+	layout, err := columnar.NewLayout(t.Schema, columnar.Options{
+		Codec: "zstd", RowsBytes: memory / 4,
+		CreatedBy: fmt.Sprintf("weir version %s (build %s)", build.Version, cmp.Or(build.Commit, "unknown")),
+	})
+	if err != nil {
+		return nil, err
+	}
 	return &worker.Table{
 		Table:       t,
 		ContentType: "application/vnd.apache.parquet",
-		New: func(out io.Writer) (worker.Encoder, error) {
-			return columnar.NewFile(t.Schema, out, columnar.Options{Codec: "zstd"})
-		},
-	}
+		New:         func(out io.Writer) (worker.Encoder, error) { return layout.NewFile(out), nil },
+	}, nil
 }
 
 func eventLogsRaw(codec string) *worker.Table {

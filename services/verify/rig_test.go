@@ -245,8 +245,9 @@ func (r *rig) commitOffset(at int64, metadata string) {
 
 func (r *rig) parquet(offsets *flush.Offsets) []byte {
 	var out bytes.Buffer
-	f, err := columnar.NewFile(lake.EventLogs().Schema, &out, columnar.Options{})
+	layout, err := columnar.NewLayout(lake.EventLogs().Schema, columnar.Options{})
 	require.NoError(r.t, err)
+	f := layout.NewFile(&out)
 	var rec event.Record
 	var view event.View
 	for o := range offsets.All() {

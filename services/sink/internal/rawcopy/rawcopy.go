@@ -91,6 +91,9 @@ func (f *File) Buffered() int64 { return int64(cap(f.tail)) }
 // Rows is how many rows were appended.
 func (f *File) Rows() int64 { return f.rows }
 
+// Abandon gives up what the file holds.
+func (f *File) Abandon() { f.closed, f.tail = true, nil }
+
 // Close writes the last lines. It does not close the writer below. A second Close does nothing.
 func (f *File) Close() error {
 	if f.closed || f.err != nil {

@@ -326,6 +326,8 @@ func (l *lines) Close() error {
 	return err
 }
 
+func (l *lines) Abandon() { l.held.Reset() }
+
 // whole writes every record's bytes at once.
 type whole struct{ lines }
 

@@ -18,9 +18,10 @@ const guess = 0.2
 // Encoder turns records into a file's bytes. It copies what it keeps.
 type Encoder interface {
 	Append(r *event.Record, v *event.View) error
-	Buffered() int64 // bytes that Close would still encode
+	Buffered() int64 // bytes of memory
 	Rows() int64
 	Close() error // writes what is left; the writer beneath stays open
+	Abandon()     // of a file that nobody closes; after Close it does nothing
 }
 
 // Table is a table of the lake and how its files are written.

@@ -87,6 +87,7 @@ func (w *Worker) reread(ctx context.Context, table *Table, f *flush.File) (*file
 	var view event.View
 	begin := func() (err error) {
 		if into != nil {
+			into.encoder.Abandon()
 			_ = into.upload.abort(ctx) // named by no manifest: only its key is
 		}
 		u := &upload{ctx: ctx, store: w.c.Store, slots: w.c.Uploaders, partSize: w.c.PartSize, contentType: table.ContentType, key: f.Key}
@@ -104,6 +105,9 @@ func (w *Worker) reread(ctx context.Context, table *Table, f *flush.File) (*file
 	})
 	if err == nil && into.encoder.Rows() != f.Rows {
 		err = fmt.Errorf("%w: %s: %w: %d instead of %d", errEncode, f.Key, errRows, into.encoder.Rows(), f.Rows)
+	}
+	if err != nil && into != nil {
+		into.encoder.Abandon()
 	}
 	return into, err
 }

@@ -323,6 +323,7 @@ func (w *Worker) abandon(ctx context.Context) {
 	var aborts sync.WaitGroup
 	for _, f := range w.open {
 		rows += f.encoder.Rows()
+		f.encoder.Abandon()
 		aborts.Go(func() { _ = f.upload.abort(ctx) })
 	}
 	aborts.Wait()
