@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	_ "github.com/duckdb/duckdb-go/v2" // a reader that shares no code with the writer
@@ -17,14 +18,22 @@ import (
 	"weir/pkg/lake"
 )
 
-func duck(t *testing.T, b []byte) (*sql.DB, string) {
+// shared is one database for all tests, with one connection: opening one takes longer than reading a file.
+var shared = sync.OnceValues(func() (*sql.DB, error) {
+	db, err := sql.Open("duckdb", "")
+	if err == nil {
+		db.SetMaxOpenConns(1)
+		_, err = db.Exec("set TimeZone='UTC'; set threads=1")
+	}
+	return db, err
+})
+
+func duck(t testing.TB, b []byte) (*sql.DB, string) {
 	path := filepath.Join(t.TempDir(), "x.parquet")
 	require.NoError(t, os.WriteFile(path, b, 0o600))
-	db, err := sql.Open("duckdb", "")
+	db, err := shared()
 	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, db.Close()) })
-	db.SetMaxOpenConns(1)
-	_, err = db.Exec("set TimeZone='UTC'; create view e as select * from read_parquet('" + path + "')")
+	_, err = db.Exec("create or replace view e as select * from read_parquet('" + path + "')")
 	require.NoError(t, err)
 	return db, path
 }
@@ -46,6 +55,11 @@ func TestDuckDBReadsEveryRow(t *testing.T) {
 		records = append(records, record(len(records), string(value)))
 	}
 	b, want := write(t, Options{RowGroupRows: 1000}, records...)
+	readByDuckDB(t, b, want)
+}
+
+// readByDuckDB compares every row.
+func readByDuckDB(t testing.TB, b []byte, want []row) {
 	db, _ := duck(t, b)
 	columns := ""
 	for _, c := range lake.EventLogs().Schema {

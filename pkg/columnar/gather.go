@@ -157,10 +157,10 @@ func (f *File) entries(leaf, row int, entries []event.Entry) {
 	keys.values += len(entries)
 }
 
-// endPages ends the pages that are full, or all.
+// endPages ends the pages that are full, or all. A file that is cold has ended all of its.
 func (f *File) endPages(all bool) error {
 	leaves := f.layout.leaves
-	for i := 0; i < len(leaves); i++ {
+	for i := 0; i < len(f.builders); i++ {
 		b := &f.builders[i]
 		if !leaves[i].repeated {
 			if all || b.full(f.groupRows, f.layout.options.PageRows) || f.chunks[i].overfull() {

@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
+
+	"weir/pkg/columnar"
 )
 
 // Result is one row of bench.json.
@@ -35,6 +37,11 @@ type row struct {
 }
 
 var rows = []row{
+	{name: "encode/naive", events: 100_000, run: runNaiveEncode},
+	{name: "encode/parquet-go", events: 200_000, run: runParquetGo},
+	{name: "encode/arrow-go", events: 200_000, run: runArrow},
+	{name: "encode/weir", events: 200_000, run: runEncode(columnar.Options{})},
+	{name: "encode/weir/bare", events: 200_000, run: runEncode(columnar.Options{Plain: true})},
 	{name: "sink/naive", events: 100_000, run: runNaiveSink},
 	{name: "sink/parquet", events: 200_000, run: runParquet},
 	{name: "sink/parquet+raw/whole", events: 200_000, run: runWholeSink},

@@ -14,6 +14,8 @@ import (
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/compress/zstd"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"weir/loadtest/corpus"
 )
 
 // naiveRow is the table as one first writes it in Go.
@@ -36,28 +38,57 @@ type naiveRow struct {
 	Offset            int64             `parquet:"kafkaoffset"`
 }
 
-// runNaiveSink is the usual way: encoding/json into maps, parquet-go's GenericWriter by reflection.
-func runNaiveSink(ctx context.Context, c child) (int64, error) {
-	var size counter
-	writer := parquet.NewGenericWriter[naiveRow](&size, parquet.Compression(&zstd.Codec{Level: zstd.SpeedFastest}), parquet.MaxRowsPerRowGroup(rowGroupRows))
-	err := consume(ctx, c, func(r *kgo.Record) error {
-		var event map[string]any
-		if err := json.Unmarshal(r.Value, &event); err != nil {
-			return err
-		}
-		_, err := writer.Write([]naiveRow{{
-			AnonymousID: text(event["anonymousId"]), MessageID: text(event["messageId"]), Type: text(event["type"]),
-			UserID: text(event["userId"]), Event: text(event["event"]), Timestamp: clock(event["timestamp"]),
-			OriginalTimestamp: clock(event["originalTimestamp"]), SentAt: clock(event["sentAt"]), ReceivedAt: r.Timestamp,
-			Context: texts(event["context"]), Traits: texts(event["traits"]), Properties: texts(event["properties"]),
-			Integrations: texts(event["integrations"]), Topic: r.Topic, Partition: r.Partition, Offset: r.Offset,
-		}})
+// naiveFile is the usual way: encoding/json into maps, parquet-go's GenericWriter by reflection.
+type naiveFile struct {
+	size   counter
+	writer *parquet.GenericWriter[naiveRow]
+}
+
+func newNaiveFile() *naiveFile {
+	f := new(naiveFile)
+	f.writer = parquet.NewGenericWriter[naiveRow](&f.size, parquet.Compression(&zstd.Codec{Level: zstd.SpeedFastest}), parquet.MaxRowsPerRowGroup(rowGroupRows))
+	return f
+}
+
+func (f *naiveFile) add(value []byte, received time.Time, partition int32, offset int64) error {
+	var event map[string]any
+	if err := json.Unmarshal(value, &event); err != nil {
 		return err
-	})
-	if err == nil {
-		err = writer.Close()
 	}
-	return int64(size), err
+	_, err := f.writer.Write([]naiveRow{{
+		AnonymousID: text(event["anonymousId"]), MessageID: text(event["messageId"]), Type: text(event["type"]),
+		UserID: text(event["userId"]), Event: text(event["event"]), Timestamp: clock(event["timestamp"]),
+		OriginalTimestamp: clock(event["originalTimestamp"]), SentAt: clock(event["sentAt"]), ReceivedAt: received,
+		Context: texts(event["context"]), Traits: texts(event["traits"]), Properties: texts(event["properties"]),
+		Integrations: texts(event["integrations"]), Topic: topic, Partition: partition, Offset: offset,
+	}})
+	return err
+}
+
+// runNaiveEncode is the usual way from an event's bytes to a file's.
+func runNaiveEncode(_ context.Context, c child) (int64, error) {
+	values := corpus.Generate(corpusSeed, c.row.events)
+	if err := c.meter.start(); err != nil {
+		return 0, err
+	}
+	f := newNaiveFile()
+	for i, value := range values {
+		if err := f.add(value, time.Now(), 3, int64(i)); err != nil {
+			return 0, err
+		}
+	}
+	err := f.writer.Close()
+	return int64(f.size), err
+}
+
+// runNaiveSink is the same from Kafka.
+func runNaiveSink(ctx context.Context, c child) (int64, error) {
+	f := newNaiveFile()
+	err := consume(ctx, c, func(r *kgo.Record) error { return f.add(r.Value, r.Timestamp, r.Partition, r.Offset) })
+	if err == nil {
+		err = f.writer.Close()
+	}
+	return int64(f.size), err
 }
 
 func text(v any) string {

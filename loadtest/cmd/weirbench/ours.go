@@ -62,10 +62,11 @@ func consume(ctx context.Context, c child, each func(*kgo.Record) error) error {
 // runParquet is the sink's path of an event without its protocol: decode, columns, Parquet; one file.
 func runParquet(ctx context.Context, c child) (int64, error) {
 	var size counter
-	file, err := columnar.NewFile(lake.EventLogs().Schema, &size, columnar.Options{Codec: "zstd", RowGroupRows: rowGroupRows})
+	layout, err := columnar.NewLayout(lake.EventLogs().Schema, columnar.Options{RowGroupRows: rowGroupRows})
 	if err != nil {
 		return 0, err
 	}
+	file := layout.NewFile(&size)
 	view, record := new(event.View), new(event.Record)
 	err = consume(ctx, c, func(r *kgo.Record) error {
 		kafka.FromKgo(record, r, lake.TopicID{1})

@@ -1,0 +1,67 @@
+package columnar
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"weir/pkg/event"
+)
+
+// patterns say of which rows a value is absent: none, all, some of each kind, and runs that end beside a page's end.
+var patterns = map[string]func(i int) bool{
+	"never":      func(int) bool { return false },
+	"always":     func(int) bool { return true },
+	"first":      func(i int) bool { return i == 0 },
+	"last":       func(i int) bool { return i == matrixRows-1 },
+	"odd":        func(i int) bool { return i%2 == 1 },
+	"in runs":    func(i int) bool { return i/61%2 == 0 },
+	"all but":    func(i int) bool { return i%97 != 0 },
+	"later":      func(i int) bool { return i < 150 },
+	"no more":    func(i int) bool { return i >= 150 },
+	"at random":  func(i int) bool { return rand.New(rand.NewPCG(uint64(i), 1)).IntN(3) == 0 },
+	"every page": func(i int) bool { return i%100 == 0 },
+}
+
+const matrixRows = 311
+
+// matrixEvents have or lack all optional values by a pattern; some repeat, so that dictionaries pay, and some do not.
+func matrixEvents(absent func(int) bool) []*event.Record {
+	var records []*event.Record
+	for i := range matrixRows {
+		e := map[string]any{"type": "track", "messageId": fmt.Sprintf("m%d", i)}
+		if !absent(i) {
+			e["userId"], e["event"], e["version"] = fmt.Sprintf("u%d", i*7919), fmt.Sprintf("Event %d", i%3), nil
+			e["timestamp"] = fmt.Sprintf("2026-11-23T10:%02d:%02d.%03dZ", i%60, i*7%60, i*31%1000)
+			e["properties"] = map[string]any{"k": i % 5, fmt.Sprintf("k%d", i%11): nil, "long": fmt.Sprint("é", i*i)}
+			e["traits"] = map[string]any{}
+		}
+		value, _ := json.Marshal(e)
+		r := record(i, string(value))
+		r.Partition = 7
+		records = append(records, r)
+	}
+	return records
+}
+
+// Every codec, pattern of NULLs and place of a page's end, read by two readers that share no code with each other; DuckDB
+// is the third where it is linked in.
+func TestMatrix(t *testing.T) {
+	for name, absent := range patterns {
+		records := matrixEvents(absent)
+		for _, codec := range []string{"zstd", "snappy", "none"} {
+			for _, pageRows := range []int{1, 100, matrixRows - 1} {
+				t.Run(fmt.Sprintf("%s/%s/%d", name, codec, pageRows), func(t *testing.T) {
+					o := Options{Codec: codec, PageRows: pageRows, RowGroupRows: 200}
+					b, want := write(t, o, records...)
+					require.Equal(t, want, read(t, b))
+					require.Equal(t, want, readArrow(t, b))
+					readByDuckDB(t, b, want)
+				})
+			}
+		}
+	}
+}
