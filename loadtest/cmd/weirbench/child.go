@@ -3,9 +3,12 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
+	"runtime/pprof"
 	"slices"
 	"strings"
 	"syscall"
@@ -75,7 +78,12 @@ func beChild(ctx context.Context, name string) error {
 	if err := c.meter.start(); err != nil {
 		return err
 	}
+	stop, err := profile(os.Getenv("WEIRBENCH_PROFILES"), name)
+	if err != nil {
+		return err
+	}
 	bytes, err := c.row.run(ctx, c)
+	stop()
 	if err != nil {
 		return err
 	}
@@ -84,4 +92,19 @@ func beChild(ctx context.Context, name string) error {
 		return err
 	}
 	return json.NewEncoder(os.Stdout).Encode(result)
+}
+
+// profile writes a CPU profile of the row into dir, if there is one.
+func profile(dir, name string) (stop func(), err error) {
+	if dir == "" {
+		return func() {}, nil
+	}
+	f, err := os.Create(filepath.Join(dir, strings.ReplaceAll(name, "/", "-")+".pprof"))
+	if err != nil {
+		return nil, fmt.Errorf("write a profile: %w", err)
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, errors.Join(fmt.Errorf("write a profile: %w", err), f.Close())
+	}
+	return func() { pprof.StopCPUProfile(); f.Close() }, nil
 }

@@ -55,10 +55,14 @@ func main() {
 	out := flag.String("out", "bench.json", "file of the results")
 	only := flag.String("only", "", "measure only rows whose name starts with this")
 	rounds := flag.Int("rounds", 1, "measure each row so often and keep the median by CPU")
+	profiles := flag.String("profiles", "", "write a CPU profile of each row into this folder")
 	asChild := flag.String("child", "", "internal: be the process of this row")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
+	if *profiles != "" {
+		os.Setenv("WEIRBENCH_PROFILES", *profiles) // for the rows' processes
+	}
 	err := func() error {
 		if *asChild != "" {
 			return beChild(ctx, *asChild)

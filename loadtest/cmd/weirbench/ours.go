@@ -87,6 +87,8 @@ func runWholeSink(ctx context.Context, c child) (int64, error) {
 	cfg := sink.DefaultConfig()
 	cfg.Kafka.Brokers = []string{c.broker}
 	cfg.TopicReplication, cfg.FileAge = 1, 2*time.Second
+	own := filepath.Base(c.dir) // each round has a lake and a group of its own
+	cfg.Lake, cfg.Group = "s3://weir/"+own, own
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	cl, err := kgo.NewClient(kgo.SeedBrokers(c.broker))
@@ -106,7 +108,7 @@ func runWholeSink(ctx context.Context, c child) (int64, error) {
 	if err := <-ended; err != nil {
 		return 0, err
 	}
-	return lakeBytes(os.Getenv("WEIRBENCH_LAKE"))
+	return lakeBytes(filepath.Join(os.Getenv("WEIRBENCH_BUCKET"), own))
 }
 
 // lakeBytes is what stands in both tables.

@@ -115,7 +115,7 @@ func (w *world) measure(ctx context.Context, r row) (Result, error) {
 		return Result{}, err
 	}
 	cmd := exec.CommandContext(ctx, self, "-child", r.name)
-	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "WEIRBENCH_BROKER="+w.kafka.Addr(), "WEIRBENCH_DIR="+scratch, "WEIRBENCH_LAKE="+filepath.Join(w.s3.Root(), "weir", "lake"),
+	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "WEIRBENCH_BROKER="+w.kafka.Addr(), "WEIRBENCH_DIR="+scratch, "WEIRBENCH_BUCKET="+filepath.Join(w.s3.Root(), "weir"),
 		"AWS_ENDPOINT_URL_S3=http://"+w.s3.Addr(), "AWS_REGION=us-east-1", "AWS_ACCESS_KEY_ID=bench", "AWS_SECRET_ACCESS_KEY=bench-secret")
 	cmd.Stderr = os.Stderr
 	input, err1 := cmd.StdinPipe()

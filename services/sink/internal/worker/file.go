@@ -138,7 +138,11 @@ func (r *runs) close() {
 	if r.closed == nil {
 		r.closed = new(flush.Offsets)
 	}
-	r.closed.AddRange(r.from, r.to)
+	if r.to == r.from+1 {
+		r.closed.Add(r.from) // appends, where AddRange copies
+	} else {
+		r.closed.AddRange(r.from, r.to)
+	}
 	r.from, r.to = 0, 0
 }
 

@@ -59,6 +59,9 @@ type upload struct {
 }
 
 func (u *upload) Write(p []byte) (int, error) {
+	if len(p) > cap(u.buf)-len(u.buf) {
+		u.buf = slices.Grow(u.buf, max(len(p), len(u.buf))) // append alone grows large ones by a quarter, and copies them often
+	}
 	u.buf = append(u.buf, p...)
 	u.size += int64(len(p))
 	if len(u.buf) < u.partSize {
