@@ -19,9 +19,9 @@ type press struct {
 
 var presses = sync.Pool{New: func() any { return new(press) }}
 
-func (p *press) giveBack() {
-	p.body, p.packed = kept(p.body), kept(p.packed)
-	presses.Put(p)
+func (s *press) giveBack() {
+	s.body, s.packed = kept(s.body), kept(s.packed)
+	presses.Put(s)
 }
 
 // compress returns body as it stands in the file, in the scratch or body itself.

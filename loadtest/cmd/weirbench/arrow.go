@@ -78,7 +78,10 @@ func runArrow(_ context.Context, c child) (int64, error) {
 		return 0, err
 	}
 	var b batch
-	columns := arrowColumns{group: w.AppendBufferedRowGroup()}
+	var columns arrowColumns
+	if columns.group, err = w.AppendBufferedRowGroupChecked(); err != nil {
+		return 0, err
+	}
 	rows := 0
 	flush := func() error {
 		if err := columns.write(&b); err != nil {
@@ -89,10 +92,10 @@ func runArrow(_ context.Context, c child) (int64, error) {
 			if err := columns.group.Close(); err != nil {
 				return err
 			}
-			columns.group = w.AppendBufferedRowGroup()
+			columns.group, err = w.AppendBufferedRowGroupChecked()
 		}
 		b.clear()
-		return nil
+		return err
 	}
 	err = feed(c, func(r *event.Record, v *event.View) error {
 		if b.add(r, v); b.rows < batchRows {
