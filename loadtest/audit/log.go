@@ -76,7 +76,7 @@ func ReadLog(ctx context.Context, brokers []string, topic string) (Log, error) {
 func expect(r *kgo.Record) Record {
 	headers := headersOf(r)
 	e := Record{Digest: digestOf(r.Value), Source: headers["weir-source"], Day: r.Timestamp.UTC().Format(time.DateOnly)}
-	if _, ok := headers["weir-source"]; !ok {
+	if e.Source == "" { // an empty header is as good as none
 		e.Source = string(r.Key)
 	}
 	if at, ok := headers["weir-received-at"]; ok {

@@ -45,6 +45,7 @@ func TestExpect(t *testing.T) {
 		"no source":          {record("", event), Record{Day: "2026-11-24", Want: DeadLetter}},
 		"a source's slash":   {record("a/b", event), Record{Source: "a/b", Day: "2026-11-24", Want: DeadLetter}},
 		"a long source":      {record(strings.Repeat("s", 129), event), Record{Source: strings.Repeat("s", 129), Day: "2026-11-24", Want: DeadLetter}},
+		"an empty header":    {record("s", event, "weir-source", ""), Record{ID: "m", Source: "s", Day: "2026-11-24", Want: InTable}},
 		"the header's slash": {record("s", event, "weir-source", "a/b"), Record{Source: "a/b", Day: "2026-11-24", Want: DeadLetter}},
 	} {
 		got := expect(c.record)

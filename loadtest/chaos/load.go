@@ -129,7 +129,7 @@ func (p *producer) run(ctx context.Context) {
 			return
 		case <-timer.C:
 		}
-		p.fire(ctx, p.batch(n, sched))
+		p.fire(ctx, p.batch(n, sched, sched.Sub(begin)))
 	}
 }
 
@@ -145,11 +145,14 @@ func (p *producer) end() {
 	p.load.err = errors.Join(p.load.err, err)
 }
 
-// batch draws up the next one; what is to go wrong with it is decided by its number.
-func (p *producer) batch(n int, sched time.Time) batch {
+// batch draws up the next one, due so long after the load began; what is to go wrong with it is decided by its number.
+func (p *producer) batch(n int, sched time.Time, elapsed time.Duration) batch {
 	b := batch{number: n, from: record.ID{Producer: p.name, Seq: p.seq}, n: p.shape.Batch, sched: sched, kinds: make([]string, p.shape.Batch)}
 	b.source = corpus.SourceOf(n, p.load.shape.Sources)
 	_, direct := p.sender.(*kafkaSender)
+	if fresh := p.load.shape.FreshEvery; direct && fresh > 0 && n%2 == 1 {
+		b.source = fmt.Sprintf("fresh-%d", elapsed/fresh)
+	}
 	switch every, letters := p.load.shape.RefuseEvery, p.load.shape.LetterEvery; {
 	case direct && letters > 0 && n%letters == letters-1:
 		b.kinds[n%len(b.kinds)] = record.Letter

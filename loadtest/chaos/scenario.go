@@ -53,6 +53,8 @@ type Load struct {
 	Sources int       `yaml:"sources"`
 	Pad     int       `yaml:"pad"` // bytes that no codec can shorten, in each event beside its own 1.1 KB: files grow large fast
 
+	FreshEvery time.Duration `yaml:"fresh-every"` // every so long direct producers write for a source that nobody has written for; 0 = never
+
 	RefuseEvery int `yaml:"refuse-every"` // every so many batches one has a wrong write key, one holds an event that is refused; 0 = none
 	LetterEvery int `yaml:"letter-every"` // every so many direct batches one record is no event; 0 = none
 }
