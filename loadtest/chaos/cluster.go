@@ -97,7 +97,7 @@ func (p *processes) add(role string, i int) (*member, error) {
 		m.args = append(m.args, "--listen", m.listen, "--sources", p.sources, "--topic-partitions", partitions)
 	case roleSink:
 		m.args = append(m.args, "--lake", lakeURL, "--group", group, "--topic-partitions", partitions, "--memory", "512MiB",
-			"--file-age", p.cluster.FileAge.String(), "--session-timeout", p.cluster.SessionTimeout.String())
+			"--file-age", p.cluster.FileAge.String(), "--session-timeout", p.cluster.SessionTimeout.String(), "--group-protocol", p.cluster.Protocol, "--leave", p.cluster.Leave)
 		if !p.cluster.Dynamic {
 			m.env = append(m.env, "POD_NAME="+m.name)
 		}

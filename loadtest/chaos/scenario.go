@@ -38,7 +38,9 @@ type Cluster struct {
 	Gateways       int           `yaml:"gateways"`
 	Sinks          int           `yaml:"sinks"`
 	Catalogs       int           `yaml:"catalogs"`
-	Dynamic        bool          `yaml:"dynamic"` // sinks have no instance id
+	Dynamic        bool          `yaml:"dynamic"`  // sinks have no instance id
+	Protocol       string        `yaml:"protocol"` // of the sinks' group: classic, consumer
+	Leave          string        `yaml:"leave"`    // whether a static sink that ends leaves: auto, always, never
 	Partitions     int           `yaml:"partitions"`
 	FileAge        time.Duration `yaml:"file-age"`
 	SessionTimeout time.Duration `yaml:"session-timeout"`
@@ -109,7 +111,7 @@ func ReadScenario(path string) (Scenario, error) {
 func ParseScenario(text []byte) (Scenario, error) {
 	s := Scenario{
 		World: WorldEmbedded, Seed: 1,
-		Cluster: Cluster{Gateways: 1, Sinks: 2, Catalogs: 1, Partitions: 4, FileAge: 2 * time.Second, SessionTimeout: 6 * time.Second},
+		Cluster: Cluster{Gateways: 1, Sinks: 2, Catalogs: 1, Partitions: 4, Protocol: "classic", Leave: "auto", FileAge: 2 * time.Second, SessionTimeout: 6 * time.Second},
 		Load:    Load{Sources: 4},
 	}
 	decoder := yaml.NewDecoder(bytes.NewReader(text))

@@ -3,7 +3,9 @@ package chaos
 import (
 	"context"
 	"io/fs"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -103,32 +105,44 @@ func (o *owners) watch(ctx context.Context, admin *kadm.Client) {
 		case <-tick.C:
 		}
 		asked, cancel := context.WithTimeout(ctx, 2*time.Second)
-		groups, err := admin.DescribeGroups(asked, group)
+		held, ok := holders(asked, admin)
 		cancel()
-		if g := groups[group]; err == nil && g.Err == nil && g.State == "Stable" {
-			o.note(time.Now(), holders(g))
+		if ok {
+			o.note(time.Now(), held)
 		}
 	}
 }
 
-func holders(g kadm.DescribedGroup) map[int32]string {
-	held := map[int32]string{}
-	for _, m := range g.Members {
-		assigned, ok := m.Assigned.AsConsumer()
-		if !ok {
-			continue
+// holders asks who holds which partition of the group, whichever protocol it has. A classic group that rebalances says
+// nothing; in one of KIP-848 each member says at any time what it has.
+func holders(ctx context.Context, admin *kadm.Client) (held map[int32]string, ok bool) {
+	held = map[int32]string{}
+	add := func(member string, instance *string, partitions []int32) {
+		if instance != nil {
+			member = *instance
 		}
-		who := m.MemberID
-		if m.InstanceID != nil {
-			who = *m.InstanceID
-		}
-		for _, t := range assigned.Topics {
-			for _, p := range t.Partitions {
-				held[p] = who
-			}
+		for _, p := range partitions {
+			held[p] = member
 		}
 	}
-	return held
+	if groups, err := admin.DescribeGroups(ctx, group); err == nil && groups[group].Err == nil && groups[group].State == "Stable" {
+		for _, m := range groups[group].Members {
+			if assigned, is := m.Assigned.AsConsumer(); is {
+				for _, t := range assigned.Topics {
+					add(m.MemberID, m.InstanceID, t.Partitions)
+				}
+			}
+		}
+		return held, true
+	}
+	groups, err := admin.DescribeConsumerGroups(ctx, group)
+	if g := groups[group]; err != nil || g.Err != nil || len(g.Members) == 0 {
+		return nil, false
+	}
+	for _, m := range groups[group].Members {
+		add(m.MemberID, m.InstanceID, slices.Collect(maps.Keys(m.Assignment[topic])))
+	}
+	return held, true
 }
 
 // note compares with what was seen before. A group that rebalances is not looked at, so a gap counts from the last

@@ -2,12 +2,14 @@ package sink
 
 import (
 	"regexp"
+	"slices"
 	"time"
 
 	"weir/pkg/kafka"
 	"weir/pkg/lake"
 	"weir/pkg/s3"
 	"weir/pkg/settings"
+	"weir/services/sink/internal/group"
 )
 
 // Config is every setting of the sink, under the names that flags, environment and
@@ -21,6 +23,9 @@ type Config struct {
 	DeadLetterTopic string `name:"dead-letter-topic" default:"weir.deadletters" help:"Topic of records that are no events."`
 	Lake            string `name:"lake" default:"s3://weir/lake" help:"Where the lake is, as s3://bucket/prefix."`
 	PodName         string `name:"pod-name" env:"POD_NAME" help:"Makes this a static member of the group under that name: a restart within session-timeout moves no partition. Empty: a dynamic member."`
+
+	GroupProtocol string `name:"group-protocol" default:"classic" help:"How the group shares partitions out: classic, or consumer (KIP-848, brokers of 4.3 and later)."`
+	Leave         string `name:"leave" default:"auto" help:"Whether a static member that ends leaves the group: always, never, or auto, when its StatefulSet has been scaled below its ordinal. One that does not keeps its partitions for session-timeout."`
 
 	FileSize settings.Bytes  `name:"file-size" default:"256MiB" help:"A file is cut when it has about this size."`
 	FileAge  time.Duration   `name:"file-age" default:"60s" help:"A file is cut this long after its first record was read, whatever its size."`
@@ -44,6 +49,8 @@ func DefaultConfig() Config {
 		FlushTopic:       "weir.flushes",
 		DeadLetterTopic:  "weir.deadletters",
 		Lake:             "s3://weir/lake",
+		GroupProtocol:    group.Classic,
+		Leave:            group.LeaveAuto,
 		FileSize:         256 * settings.MiB,
 		FileAge:          time.Minute,
 		Memory:           settings.Memory{Percent: 60},
@@ -62,6 +69,8 @@ const minMemory = 32 * settings.MiB
 func (c Config) Validate() []error {
 	f := settings.Faults(c.Kafka.Validate())
 	c.checkNames(&f)
+	f.Check(slices.Contains(group.Protocols, c.GroupProtocol), "group-protocol", "%q does not exist: want one of %v", c.GroupProtocol, group.Protocols)
+	f.Check(slices.Contains(group.Leaves, c.Leave), "leave", "%q does not exist: want one of %v", c.Leave, group.Leaves)
 	f.Check(c.FileSize >= settings.MiB && c.FileSize <= 4*settings.GiB, "file-size", "%s is not between 1MiB and 4GiB", c.FileSize)
 	f.Check(c.FileAge >= 100*time.Millisecond && c.FileAge <= 24*time.Hour, "file-age", "%s is not between 100ms and 24h", c.FileAge)
 	f.Check(c.memory() >= minMemory, "memory", "%s is %s here: at least %s is needed", c.Memory, c.memory(), minMemory)

@@ -81,7 +81,7 @@ func Run(ctx context.Context, cfg Config, tel *telemetry.Telemetry) error {
 	g, err := group.New(group.Config{
 		Group: cfg.Group, Topic: cfg.Topic, FlushTopic: cfg.FlushTopic,
 		DeadLetterTopic: cfg.DeadLetterTopic, DeadLetterMax: letters,
-		Lake: location, InstanceID: cfg.PodName, SessionTimeout: cfg.SessionTimeout, Memory: int64(cfg.memory()),
+		Lake: location, InstanceID: cfg.PodName, Protocol: cfg.GroupProtocol, Leave: cfg.Leave, SessionTimeout: cfg.SessionTimeout, Memory: int64(cfg.memory()),
 		Options: options, Store: store,
 		Tables: []*worker.Table{events, eventLogsRaw(cfg.RawCodec)}, Readable: readable(cfg.RawCodec),
 		Limits: cut.Limits{

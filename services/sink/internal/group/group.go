@@ -48,6 +48,8 @@ type Config struct {
 	DeadLetterMax   int // bytes of one batch of that topic
 	Lake            lake.Location
 	InstanceID      string // "" = a dynamic member
+	Protocol        string // one of Protocols
+	Leave           string // one of Leaves: what a static member does when it ends
 	SessionTimeout  time.Duration
 	Memory          int64 // bytes; the budget of all partitions
 
@@ -172,6 +174,9 @@ func (g *Group) member(ctx context.Context) error {
 	defer control.Close()
 	topic, cluster, err := g.describe(ctx, control)
 	if err != nil {
+		return err
+	}
+	if err := g.requireProtocol(ctx, control); err != nil {
 		return err
 	}
 	owned, err := g.claim(ctx, topic)

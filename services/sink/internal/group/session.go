@@ -30,12 +30,13 @@ type session struct {
 	workers context.Context // ends every worker at once
 	cancel  context.CancelFunc
 
-	mu     sync.Mutex
-	owned  map[int32]*ownership
-	alone  time.Time // since when the group refuses this member; zero while it does not
-	ending bool      // draining or spent: nothing new starts
-	over   chan struct{}
-	why    error // set before over is closed
+	mu      sync.Mutex
+	owned   map[int32]*ownership
+	alone   time.Time // since when the group refuses this member; zero while it does not
+	ending  bool      // draining or spent: nothing new starts
+	leaving bool      // a static member that will not come back; read and written by run
+	over    chan struct{}
+	why     error // set before over is closed
 }
 
 func newSession(g *Group, control *kgo.Client, topic kafka.Topic, cluster string, o owners) (*session, error) {
@@ -62,7 +63,6 @@ func (s *session) options() []kgo.Opt {
 	opts := []kgo.Opt{
 		kgo.ConsumerGroup(c.Group),
 		kgo.ConsumeTopics(c.Topic),
-		kgo.Balancers(kgo.CooperativeStickyBalancer()),
 		kgo.DisableAutoCommit(),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.KeepControlRecords(), // the position has to pass the end of every transaction, an aborted one too
@@ -80,6 +80,11 @@ func (s *session) options() []kgo.Opt {
 		kgo.MaxConcurrentFetches(3),
 		kgo.FetchMaxWait(500 * time.Millisecond),
 		kgo.MaxDecompressBatchBytes(256 << 20),
+	}
+	if c.Protocol == Consumer {
+		opts = append(opts, kgo.ServerSideBalancer(), kgo.Balancers(kgo.StickyBalancer())) // sticky asks for the uniform assignor
+	} else {
+		opts = append(opts, kgo.Balancers(kgo.CooperativeStickyBalancer()))
 	}
 	if c.InstanceID != "" {
 		opts = append(opts, kgo.InstanceID(c.InstanceID))
@@ -113,6 +118,7 @@ func (s *session) run(ctx context.Context) error {
 	looking.Wait()
 	if ctx.Err() != nil {
 		s.drain()
+		s.leaving = s.g.leaves(context.WithoutCancel(ctx))
 	} else {
 		s.spend()
 	}
@@ -185,6 +191,9 @@ func (s *session) close() {
 	s.client.AllowRebalance()
 	_ = s.client.LeaveGroupContext(ctx) // a member that cannot leave times out
 	s.client.Close()
+	if s.leaving {
+		s.leaveForGood(ctx)
+	}
 }
 
 // dispatch hands what was polled to the workers. It never blocks.
