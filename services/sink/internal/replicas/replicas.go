@@ -87,7 +87,7 @@ func get(ctx context.Context, server, account, set string) (s scale, err error) 
 	if err != nil {
 		return s, err
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode != http.StatusOK {
 		return s, fmt.Errorf("the API server answers %s: the pod's service account needs the right to get statefulsets/scale", resp.Status)
 	}
