@@ -171,6 +171,11 @@ var scenarios = []struct {
 		bounds{records: 2, tables: 1, rebalances: 2, crashes: 2, resets: 1, late: 1, answers: 1},
 	},
 	{
+		"all at once",
+		bounds{records: 2, tables: 1, rebalances: 2, crashes: 2, expiries: 1, late: 1, reroutes: 1},
+		bounds{records: 3, tables: 1, rebalances: 2, crashes: 2, expiries: 1, late: 1, reroutes: 1},
+	},
+	{
 		"an unclean election takes the committed state back",
 		bounds{records: 2, tables: 1, rebalances: 1, crashes: 1, back: 1, lag: true},
 		bounds{records: 2, tables: 1, rebalances: 1, crashes: 1, back: 2, lag: true},
