@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync/atomic"
 )
 
 // Memory is a byte budget: a size, or a share of what this process may use.
@@ -60,7 +61,7 @@ func (m Memory) Of(limit Bytes) Bytes {
 // can be read it is 1 GiB, which every machine that runs weir has.
 func MemoryLimit() Bytes {
 	limit := Bytes(math.MaxInt64)
-	if n := debug.SetMemoryLimit(-1); n > 0 {
+	if n := debug.SetMemoryLimit(-1); n > 0 && n != bounded.Load() {
 		limit = Bytes(n)
 	}
 	for _, path := range []string{"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"} {
@@ -76,6 +77,29 @@ func MemoryLimit() Bytes {
 		return GiB
 	}
 	return limit
+}
+
+// Of the limit the heap gets a share: stacks, mapped files and what the kernel keeps for the process are the rest.
+const heapPercent = 90
+
+var bounded atomic.Int64 // the bound that BoundHeap has set; it is not what the process may use
+
+// BoundHeap makes the garbage collector work harder as the process comes near its MemoryLimit, unless GOMEMLIMIT says
+// where that is.
+func BoundHeap() {
+	if os.Getenv("GOMEMLIMIT") != "" {
+		return
+	}
+	n := int64(MemoryLimit()) / 100 * heapPercent
+	bounded.Store(n)
+	debug.SetMemoryLimit(n)
+}
+
+// CollectAt runs the garbage collector whenever the heap has grown by so many percent, unless GOGC says when.
+func CollectAt(percent int) {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(percent)
+	}
 }
 
 func readNumber(path string) (Bytes, bool) {

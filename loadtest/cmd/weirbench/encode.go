@@ -2,33 +2,96 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"math/rand/v2"
 	"time"
 
 	"weir/loadtest/corpus"
 	"weir/pkg/columnar"
 	"weir/pkg/event"
 	"weir/pkg/lake"
+	"weir/pkg/settings"
 )
 
 // feed decodes the row's events by weir's scanner and hands them on. What the count begins with is the decoding: the
 // corpus is made before.
 func feed(c child, each func(*event.Record, *event.View) error) error {
-	values := corpus.Generate(corpusSeed, c.row.events)
+	n := c.row.events
+	if n > corpusEvents {
+		n = corpusEvents / 4 // a row of many measures memory, and the corpus is in it
+	}
+	values := corpus.Generate(corpusSeed, n)
 	received := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
 	if err := c.meter.start(); err != nil {
 		return err
 	}
 	var view event.View
 	r := event.Record{Topic: topic, TopicID: lake.TopicID{1}, Partition: 3, Key: []byte("bench")}
-	for i, value := range values {
-		r.Offset, r.Value, r.Timestamp = int64(i), value, received.Add(time.Duration(i)*20*time.Millisecond)
+	for i := range c.row.events {
+		r.Offset, r.Value, r.Timestamp = int64(i), values[i%len(values)], received.Add(time.Duration(i)*20*time.Millisecond)
 		if reason := view.Decode(&r); reason != "" {
 			return fmt.Errorf("the corpus holds what is no event: %s", reason)
 		}
 		if err := each(&r, &view); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// openFiles is how many lake partitions the row of many has open at once.
+const openFiles = 1000
+
+// runManyFiles encodes into a thousand files, of which few see most events (zipf), as a partition does that many sources
+// share. The corpus comes again and again.
+func runManyFiles(_ context.Context, c child) (int64, error) {
+	layout, err := columnar.NewLayout(lake.EventLogs().Schema, columnar.Options{RowGroupRows: rowGroupRows})
+	if err != nil {
+		return 0, err
+	}
+	var size counter
+	files := make([]*columnar.File, openFiles)
+	for i := range files {
+		files[i] = layout.NewFile(&size)
+	}
+	settings.CollectAt(30) // as the sink does
+	zipf := rand.NewZipf(rand.New(rand.NewPCG(corpusSeed, 1)), 1.1, 1, openFiles-1)
+	err = feed(c, func(r *event.Record, v *event.View) error {
+		if r.Offset%10_000 == 0 {
+			if err := evict(layout, files, &size); err != nil {
+				return err
+			}
+		}
+		return files[zipf.Uint64()].Append(r, v)
+	})
+	for _, f := range files {
+		err = errors.Join(err, f.Close())
+	}
+	return int64(size), err
+}
+
+// openBytes is what the open files may hold; beyond it the largest are cut, as the sink's memory budget has it.
+const openBytes = 500 << 20
+
+func evict(layout *columnar.Layout, files []*columnar.File, out io.Writer) error {
+	held := int64(0)
+	for _, f := range files {
+		held += f.Buffered()
+	}
+	for held > openBytes {
+		largest := 0
+		for i, f := range files {
+			if f.Buffered() > files[largest].Buffered() {
+				largest = i
+			}
+		}
+		held -= files[largest].Buffered()
+		if err := files[largest].Close(); err != nil {
+			return err
+		}
+		files[largest] = layout.NewFile(out)
 	}
 	return nil
 }

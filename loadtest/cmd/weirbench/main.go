@@ -42,6 +42,7 @@ var rows = []row{
 	{name: "encode/arrow-go", events: 200_000, run: runArrow},
 	{name: "encode/weir", events: 200_000, run: runEncode(columnar.Options{})},
 	{name: "encode/weir/bare", events: 200_000, run: runEncode(columnar.Options{Plain: true})},
+	{name: "encode/weir/1000 files", events: 4_000_000, run: runManyFiles},
 	{name: "sink/naive", events: 100_000, run: runNaiveSink},
 	{name: "sink/parquet", events: 200_000, run: runParquet},
 	{name: "sink/parquet+raw/whole", events: 200_000, run: runWholeSink},
