@@ -262,6 +262,13 @@ func TestEachRuleIsNeeded(t *testing.T) {
 		{noMarker, bounds{records: 2, tables: 1, crashes: 1, resets: 1}},
 		{noRepeat, bounds{records: 1, tables: 1, rebalances: 2, crashes: 1, answers: 2}},
 		{noAck, bounds{records: 2, tables: 1, crashes: 1}},
+		{noLow, bounds{records: 2, tables: 1, crashes: 1}},
+		{noSkip, bounds{records: 2, tables: 1, crashes: 1}},
+		{noHead, bounds{records: 1, tables: 1, crashes: 1, expiries: 1}},
+		{noCondition, bounds{records: 1, tables: 1, rebalances: 1, expiries: 1}},
+		{noSettle, bounds{records: 1, tables: 1, rebalances: 1, answers: 1}},
+		{noLetterAck, bounds{records: 1, tables: 1, letters: 1, crashes: 1}},
+		{noChain, bounds{records: 2, tables: 1, shuffles: 1, lag: true}},
 	} {
 		t.Run(string(s.off), func(t *testing.T) {
 			t.Parallel()

@@ -13,6 +13,9 @@ func (k *book) wrong(w *world, quiet bool) string {
 	if what := k.passed(w); what != "" {
 		return what
 	}
+	if w.replaced {
+		return "a visible object was replaced"
+	}
 	alarm, stop := w.gate.Marks[0].Alarm, w.stopError()
 	if w.moved {
 		return k.silent(w, quiet && alarm == "" && stop == "")

@@ -86,8 +86,11 @@ func (s *slot) readTo(k *book, end int8) {
 		p := route(o, s.ver)
 		for t := range k.bounds.tables {
 			done := s.m.Flushed(tableNames[t], int64(o))
-			if k.broken == noSets {
+			switch k.broken {
+			case noSets:
 				done = o < s.bounds[p]
+			case noSkip:
+				done = false
 			}
 			if !done {
 				s.open[t*lakeParts+p] |= 1 << o
@@ -143,7 +146,7 @@ func (k *book) cut(w *world, n int, s slot, files []int, out emit) {
 		a.bound1[p] = s.pos
 	}
 	for f, mask := range s.open {
-		if mask != 0 && !slices.Contains(files, f) {
+		if mask != 0 && !slices.Contains(files, f) && k.broken != noLow {
 			c.Pending = append(c.Pending, flush.PendingFile{Table: tableNames[f/lakeParts], Min: offsets(mask).Min()})
 		}
 	}
@@ -224,7 +227,12 @@ func (k *book) perform(w *world, n int, out emit) {
 		k.publish(w, n, eff, out, answer)
 	case flush.ProduceDeadLetters:
 		c := w.clone()
-		c.produced |= k.all[w.id(k, eff.Manifest.Key)].letters
+		letters := k.all[w.id(k, eff.Manifest.Key)].letters
+		if k.broken == noLetterAck {
+			c.waiting[n/2] |= letters
+		} else {
+			c.produced |= letters
+		}
 		answer(c, flush.OK, false)
 	case flush.Notify:
 		c := w.clone()
@@ -250,9 +258,12 @@ func (k *book) publish(w *world, n int, eff flush.Effect, out emit, answer func(
 		f.uploads[i], f.objects[i] = completed, a.masks[i]
 		answer(c, flush.Visible, false)
 	case f.objects[i] != 0: // Head, or Repair answered 412
+		c.replaced = c.replaced || eff.Op == flush.Repair && k.broken == noCondition
 		answer(c, flush.Visible, false)
 	case eff.Op == flush.Repair:
 		f.objects[i] = k.reread(a, i, w.slots[n].ver)
+		answer(c, flush.Visible, false)
+	case k.broken == noHead:
 		answer(c, flush.Visible, false)
 	case k.broken == noForward:
 		if c.fits(n) {

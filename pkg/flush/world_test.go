@@ -52,6 +52,13 @@ const (
 	noMarker      broken = "started marker"
 	noRepeat      broken = "decide again" // a decision that was found is published without being committed once more
 	noAck         broken = "acknowledged before the advance"
+	noLow         broken = "what waits holds low" // low' is where the cut stands, whatever other lake partitions still hold
+	noSkip        broken = "skip what is flushed"
+	noHead        broken = "head after no such upload"      // an upload that is gone is taken for completed
+	noCondition   broken = "if-none-match"                  // a repair replaces the object that is there
+	noSettle      broken = "the same bytes settle a doubt"  // COORDINATOR_* is taken for applied
+	noLetterAck   broken = "dead letters acknowledged"      // they wait in the producer's buffer
+	noChain       broken = "a gap is closed by predecessor" // the gate lets a later seq pass
 )
 
 // flushState is what stands in S3 of one flush attempt: manifest, uploads, objects.
@@ -113,9 +120,11 @@ type world struct {
 	produced uint8 // dead letters
 	gate     flush.Gate
 	accepted []int16
-	moved    bool    // an unclean election moved the committed state
-	blind    bool    // an owner went on from a state that is older than what the gate knows
-	told     []int16 // every flush that was ever notified; kept only where elections are
+	waiting  [processes]uint8 // dead letters in a producer's buffer; only where noLetterAck
+	replaced bool             // a visible object was replaced
+	moved    bool             // an unclean election moved the committed state
+	blind    bool             // an owner went on from a state that is older than what the gate knows
+	told     []int16          // every flush that was ever notified; kept only where elections are
 
 	left bounds // of the faults
 }
@@ -306,11 +315,11 @@ func (w *world) refuse() {
 // processes have no names: the owner is the first.
 func (w *world) key(k *book, b []byte) []byte {
 	name := func(key string) byte { return byte(w.find(k, key)) } // flushes are sorted, and all of them are in the key
-	b = append(b, bit(w.started)|bit(w.moved)<<1|bit(w.wasSet)<<2|bit(w.blind)<<4|bit(w.gate.Marks[0].Alarm != "")<<3,
+	b = append(b, bit(w.started)|bit(w.moved)<<1|bit(w.wasSet)<<2|bit(w.blind)<<4|bit(w.gate.Marks[0].Alarm != "")<<3|bit(w.replaced)<<5,
 		byte(w.marker), byte(w.reset), byte(w.ver), w.produced)
 	for _, p := range []int8{w.owner, 1 - w.owner} {
 		b = append(b, bit(w.up[p])|bit(w.spent[p])<<1)
-		b = append16(b, w.held[p])
+		b = append16(append(b, w.waiting[p]), w.held[p])
 		b = w.slots[2*p].key(w, p, b, name)
 		b = w.slots[2*p+1].key(w, p, b, name)
 	}
