@@ -62,7 +62,7 @@ model:
 # The assembled services under virtual time and seeded faults; `make test` plays 30 seeds.
 SEEDS ?= 200
 sim:
-	go test ./loadtest/sim -run TestSeeds -count=1 -timeout 60m -v -args -seeds $(SEEDS)
+	go test ./loadtest/sim -run TestSeeds -count=1 -timeout 60m $(if $(REPORT),-args -report $(abspath $(REPORT)),-args) -seeds $(SEEDS)
 
 # A scenario on processes: kills, pauses, faults of S3 and Glue, then the auditor's verdict.
 SCENARIO ?= everyday

@@ -18,23 +18,35 @@ import (
 
 // Fault is a kind of trouble.
 type Fault struct {
-	Name  string
-	early bool // it is for what happens at the start, and is set before it
+	Name string
+	when when
 	// play makes it, and returns when its time is over. It counts by its name what really happened.
 	play func(w *World, r *rand.Rand, length time.Duration)
 }
 
+// when a fault is made.
+type when int
+
+const (
+	during when = iota // at its time
+	early              // before the services start: it is for what they do then
+	last               // alone, when all others are over and mended
+)
+
 // Faults lists every kind.
 func Faults() []Fault {
-	return slices.Concat(crashes(), processFaults(), commitFaults(), kafkaFaults(), s3Faults(), glueFaults())
+	return slices.Concat(crashes(), processFaults(), commitFaults(), kafkaFaults(), s3Faults(), glueFaults(), operatorFaults())
 }
 
 // trapped is a fault that waits for calls. It stays until the faults are over.
 func trapped(t trap, what string) Fault {
 	t.fault = what
-	early := slices.Contains([]string{"s3 put started", "commit start", "glue CreateTable", "glue GetTable", "glue GetPartitions"}, t.op)
-	rare := early || strings.HasPrefix(t.op, "glue") || t.op == "s3 head object" || t.op == "s3 abort"
-	return Fault{what, early, func(w *World, r *rand.Rand, _ time.Duration) {
+	at := during
+	if slices.Contains([]string{"s3 put started", "commit start", "glue CreateTable", "glue GetTable", "glue GetPartitions"}, t.op) {
+		at = early
+	}
+	rare := at == early || strings.HasPrefix(t.op, "glue") || t.op == "s3 head object" || t.op == "s3 abort"
+	return Fault{what, at, func(w *World, r *rand.Rand, _ time.Duration) {
 		one := t
 		one.count = max(1, t.count)
 		if !rare {
@@ -82,7 +94,7 @@ func crashes() (list []Fault) {
 
 // onOne does something to one living process of a kind.
 func onOne(name, kind string, do func(w *World, r *rand.Rand, p *process, length time.Duration)) Fault {
-	return Fault{name, false, func(w *World, r *rand.Rand, length time.Duration) {
+	return Fault{name, during, func(w *World, r *rand.Rand, length time.Duration) {
 		list := w.living(kind)
 		if len(list) == 0 {
 			return
@@ -197,7 +209,7 @@ func phaseOf(r kmsg.Request) string {
 
 // answeredByKafka has the broker answer one or a few requests with an error.
 func answeredByKafka(name string, f kfake.Fault) Fault {
-	return Fault{name, false, func(w *World, r *rand.Rand, _ time.Duration) {
+	return Fault{name, during, func(w *World, r *rand.Rand, _ time.Duration) {
 		one := f
 		one.Count = 1 + r.IntN(3)
 		if f.When != nil && errors.Is(f.Err, kerr.IllegalGeneration) {
@@ -238,11 +250,11 @@ func (w *World) andHeartbeat(when func(kmsg.Request) bool) func(kmsg.Request) bo
 
 func kafkaFaults() []Fault {
 	list := []Fault{
-		{"coordinators move", false, func(w *World, _ *rand.Rand, _ time.Duration) {
+		{"coordinators move", during, func(w *World, _ *rand.Rand, _ time.Duration) {
 			w.kafka.RehashCoordinators()
 			w.hit("coordinators move", 1)
 		}},
-		{"leaders move", false, func(w *World, _ *rand.Rand, _ time.Duration) {
+		{"leaders move", during, func(w *World, _ *rand.Rand, _ time.Duration) {
 			w.kafka.ShufflePartitionLeaders()
 			w.hit("leaders move", 1)
 		}},
@@ -256,6 +268,9 @@ func kafkaFaults() []Fault {
 		{Keys: []kmsg.Key{kmsg.Heartbeat}, Group: group, Err: kerr.UnknownMemberID},
 		{Keys: []kmsg.Key{kmsg.Heartbeat}, Group: group, Err: kerr.IllegalGeneration},
 		{Keys: []kmsg.Key{kmsg.Heartbeat}, Group: group, Err: kerr.CoordinatorNotAvailable},
+		{Keys: []kmsg.Key{kmsg.ConsumerGroupHeartbeat}, Group: group, Err: kerr.UnknownMemberID},
+		{Keys: []kmsg.Key{kmsg.ConsumerGroupHeartbeat}, Group: group, Err: kerr.FencedMemberEpoch},
+		{Keys: []kmsg.Key{kmsg.ConsumerGroupHeartbeat}, Group: group, Err: kerr.CoordinatorNotAvailable},
 		{Keys: []kmsg.Key{kmsg.JoinGroup}, Group: group, Err: kerr.UnknownMemberID},
 		{Keys: []kmsg.Key{kmsg.JoinGroup}, Group: group, Err: kerr.CoordinatorLoadInProgress},
 		{Keys: []kmsg.Key{kmsg.SyncGroup}, Group: group, Err: kerr.RebalanceInProgress},
@@ -284,8 +299,8 @@ func s3Faults() []Fault {
 		outage("S3 is down", "s3 *", http.StatusServiceUnavailable, "SlowDown"),
 		outage("S3 denies", "s3 *", http.StatusForbidden, "AccessDenied"),
 		outage("S3 credentials are expired", "s3 *", http.StatusBadRequest, "ExpiredToken"),
-		{"uploads expire", false, func(w *World, _ *rand.Rand, _ time.Duration) { w.hit("uploads expire", min(1, w.bucket.Expire())) }},
-		{expiredAfter, false, func(w *World, r *rand.Rand, _ time.Duration) {
+		{"uploads expire", during, func(w *World, _ *rand.Rand, _ time.Duration) { w.hit("uploads expire", min(1, w.bucket.Expire())) }},
+		{expiredAfter, during, func(w *World, r *rand.Rand, _ time.Duration) {
 			w.set(trap{fault: expiredAfter, who: "sink", op: "commit intent", skip: r.IntN(3), count: 1, do: alsoAfter, then: func() { w.bucket.Expire() }})
 		}},
 		trapped(trap{op: "s3 complete", do: sayOK, code: "InternalError", count: 2}, "s3 complete is answered 200 with an error"),
@@ -315,8 +330,11 @@ func s3Faults() []Fault {
 
 // outage refuses everything for a while.
 func outage(name, op string, status int, code string) Fault {
-	early := strings.HasPrefix(op, "glue") // later there is little to ask of it
-	return Fault{name, early, func(w *World, _ *rand.Rand, length time.Duration) {
+	at := during
+	if strings.HasPrefix(op, "glue") { // later there is little to ask of it
+		at = early
+	}
+	return Fault{name, at, func(w *World, _ *rand.Rand, length time.Duration) {
 		remove := w.set(trap{fault: name, op: op, count: 1 << 30, do: refuse, status: status, code: code})
 		w.held.Go(func() {
 			time.Sleep(length)
@@ -346,7 +364,7 @@ func glueFaults() []Fault {
 // itemsFail has single partitions of a batch fail.
 func itemsFail(code string) Fault {
 	name := "glue BatchCreatePartition fails for single items with " + code
-	return Fault{name, false, func(w *World, r *rand.Rand, _ time.Duration) {
+	return Fault{name, during, func(w *World, r *rand.Rand, _ time.Duration) {
 		n := 0
 		i := w.glue.Inject(embedded.GlueFault{Op: "BatchCreatePartition", Count: 2, Items: func([]string) string {
 			if n++; n%2 == 1 {

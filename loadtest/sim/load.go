@@ -134,7 +134,7 @@ func (w *World) produceDirect(ctx context.Context, n int, transactional bool) {
 		for range 1 + r.IntN(8) {
 			id := fmt.Sprintf("%s/%d", name, seq)
 			seq++
-			rec := &kgo.Record{Partition: r.Int32N(w.shape.Partitions), Key: []byte(sources[r.IntN(len(sources))]), Value: eventOf(r, id)}
+			rec := &kgo.Record{Partition: r.Int32N(w.shape.Partitions), Key: []byte(sources[r.IntN(len(sources))]), Value: eventOf(r, id), Timestamp: w.clock()}
 			letter := r.IntN(12) == 0
 			if letter {
 				rec.Key, rec.Value = letterOf(r)
@@ -153,6 +153,15 @@ func (w *World) produceDirect(ctx context.Context, n int, transactional bool) {
 			}
 		}
 	}
+}
+
+// clock is what applications take for the time.
+func (w *World) clock() time.Time {
+	skew := time.Duration(w.skew.Load())
+	if skew != 0 {
+		w.hit(wrongClock, 1)
+	}
+	return time.Now().Add(skew)
 }
 
 // produceInTransaction writes all of the records or none.

@@ -59,7 +59,10 @@ func (w *World) start(kind string, slot int) *process {
 }
 
 func (w *World) run(ctx context.Context, p *process, tel *telemetry.Telemetry) error {
-	k := kafka.Config{Brokers: w.brokers(), Extra: []kgo.Opt{kgo.Dialer(p.link.dial), kgo.WithDecompressor(newDecompressor())}}
+	k := kafka.Config{Brokers: w.brokers(), Extra: []kgo.Opt{
+		kgo.Dialer(p.link.dial), kgo.WithDecompressor(newDecompressor()),
+		kgo.ProducerBatchCompression(kgo.SnappyCompression()), // kfake leaves decoders of zstd to finalizers, which run outside of the bubble
+	}}
 	switch p.kind {
 	case "sink":
 		return sink.Run(ctx, w.sinkConfig(p, k), tel)
@@ -84,6 +87,10 @@ func (w *World) sinkConfig(p *process, k kafka.Config) sink.Config {
 	c.Kafka, c.Lake, c.S3 = k, w.location().String(), w.s3Config(p.link)
 	c.FileAge, c.FileSize, c.Memory = w.shape.FileAge, settings.MiB, settings.Memory{Bytes: 64 * settings.MiB}
 	c.SessionTimeout, c.RawCodec = w.shape.Session, w.shape.RawCodec
+	if w.shape.Eager {
+		c.Kafka.Extra = append(c.Kafka.Extra, kgo.Balancers(kgo.RangeBalancer()))
+	}
+	c.PartSize, c.GroupProtocol = w.shape.PartSize, w.shape.Protocol
 	c.TopicPartitions, c.TopicReplication = w.shape.Partitions, 1
 	if w.shape.Static {
 		c.PodName = fmt.Sprintf("weir-sink-%d", p.slot)

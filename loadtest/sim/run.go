@@ -41,7 +41,7 @@ func Run(o Options) (Report, error) {
 	w.trace.add("sim", "seed %d, %+v", o.Seed, w.shape)
 	steps := newSchedule(o)
 	for i, s := range steps {
-		if s.fault.early {
+		if s.fault.when == early {
 			w.playStep(i, s)
 		}
 	}
@@ -51,6 +51,11 @@ func Run(o Options) (Report, error) {
 	watcher.Go(func() { w.watch.look(watching) })
 	watcher.Go(func() { newReaper(w).run(watching) })
 	w.play(steps)
+	for i, s := range steps {
+		if s.fault.when == last {
+			w.playStep(i, s)
+		}
+	}
 	w.trace.add("sim", "the faults are over")
 	w.endProduction()
 	w.settle()
@@ -95,7 +100,7 @@ func (w *World) play(steps []step) {
 	}
 	began := time.Now()
 	for i, s := range steps {
-		if s.fault.early {
+		if s.fault.when != during {
 			continue
 		}
 		time.Sleep(time.Until(began.Add(s.at)))
@@ -196,8 +201,12 @@ func (w *World) produceLast() error {
 
 // client is one that has no part in the run.
 func (w *World) client(opts ...kgo.Opt) (*kgo.Client, error) {
-	return kgo.NewClient(append(opts, kgo.SeedBrokers(w.brokers()...), kgo.Dialer(w.net.DialContext), kgo.DisableClientMetrics(),
-		kgo.WithDecompressor(newDecompressor()))...)
+	return kgo.NewClient(append(append(opts, kgo.SeedBrokers(w.brokers()...), kgo.DisableClientMetrics()), w.unhindered()...)...)
+}
+
+// unhindered are the options of a client whose requests no fault meets.
+func (w *World) unhindered() []kgo.Opt {
+	return []kgo.Opt{kgo.Dialer(w.net.DialContext), kgo.WithDecompressor(newDecompressor())}
 }
 
 // unsettled says what is still to come; "" for nothing.

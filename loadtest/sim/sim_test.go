@@ -17,6 +17,7 @@ var (
 	seeds   = flag.Uint64("seeds", 30, "how many seeds to run")
 	first   = flag.Uint64("seed", 1, "the first of them")
 	traced  = flag.Bool("trace", false, "print the trace of every seed")
+	report  = flag.String("report", "", "write the table of faults to this file")
 	logInfo = flag.Bool("info", false, "put what services log below a warning into the trace")
 )
 
@@ -80,14 +81,12 @@ func TestQuiet(t *testing.T) {
 
 // Each seed is a schedule of faults. A seed that fails prints how to run it again, and what happened.
 func TestSeeds(t *testing.T) {
-	faults := map[string]int{}
+	tally := newTally()
 	for seed := *first; seed < *first+*seeds; seed++ {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			began := time.Now()
 			r := play(t, Options{Seed: seed, Load: time.Minute})
-			for name, n := range r.Faults {
-				faults[name] += n
-			}
+			tally.add(r)
 			t.Logf("%.2fs %+v", time.Since(began).Seconds(), r.Stats)
 			if len(r.Violations) > 0 || *traced {
 				t.Logf("schedule:\n%s\ntrace:\n%s", strings.Join(r.Schedule, "\n"), r.Trace)
@@ -99,10 +98,13 @@ func TestSeeds(t *testing.T) {
 	}
 	var never []string
 	for _, f := range Faults() {
-		if faults[f.Name] == 0 {
+		if tally.times[f.Name] == 0 {
 			never = append(never, f.Name)
 		}
-		t.Logf("%6d  %s", faults[f.Name], f.Name)
+		t.Logf("%6d  %s", tally.times[f.Name], f.Name)
+	}
+	if *report != "" {
+		require.NoError(t, os.WriteFile(*report, tally.page(*first, *seeds), 0o600))
 	}
 	// A fault is dealt about four times in thirty seeds, and may miss its moment each time; those of multipart uploads
 	// mostly do, because small files are staged. In two hundred none may.

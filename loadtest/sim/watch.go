@@ -22,13 +22,16 @@ type watch struct {
 	manifests map[string]*flush.Manifest // by key
 	namedBy   map[string][]string        // file → the manifests that name it
 	reached   map[int32]flush.State      // the newest that was seen
+	first     map[int32]flush.State      // the first that was seen done
+	passed    map[int32]flush.Mark       // what the gate let pass
+	paused    bool                       // somebody tampers with what is committed
 	trouble   time.Time                  // the last that can leave uploads behind
 }
 
 func newWatch(w *World) *watch {
 	return &watch{
 		w: w, manifests: map[string]*flush.Manifest{}, namedBy: map[string][]string{},
-		reached: map[int32]flush.State{},
+		reached: map[int32]flush.State{}, first: map[int32]flush.State{}, passed: map[int32]flush.Mark{},
 	}
 }
 
@@ -46,6 +49,8 @@ func (v *watch) changed(c bucket.Change) {
 	v.w.trace.add("s3", "%s %s %s", c.Op, key, c.Upload)
 	o, seq, _, err := lake.ParseManifestKey(key)
 	switch {
+	case c.Op != bucket.Removed && key == lake.GateKey(database, lake.TopicID(v.w.topicID(topicEvents))):
+		v.gate(c.Body)
 	case c.Op == bucket.Replaced && (err == nil || isData(key)):
 		v.w.violation("%s was replaced", key)
 	case c.Op == bucket.Removed:
@@ -69,6 +74,24 @@ func (v *watch) manifest(key string, o lake.Owner, seq uint64, body []byte) {
 	v.manifests[key] = m
 	for i := range m.Files {
 		v.namedBy[m.Files[i].Key] = append(v.namedBy[m.Files[i].Key], key)
+	}
+}
+
+// gate judges what the catalog says is visible: it never takes anything back.
+func (v *watch) gate(body []byte) {
+	g, err := codec.DecodeGate(body)
+	if err != nil {
+		v.w.violation("the gate cannot be read: %v", err)
+		return
+	}
+	v.mu.Lock()
+	before := v.passed
+	v.passed = g.Marks
+	v.mu.Unlock()
+	for p, b := range before {
+		if m := g.Marks[p]; m.Seq < b.Seq || m.Low < b.Low || m.Seq == b.Seq && m.Manifest != b.Manifest {
+			v.w.violation("partition %d: the gate went back from flush %d (%s) to flush %d (%s)", p, b.Seq, b.Manifest, m.Seq, m.Manifest)
+		}
 	}
 }
 
@@ -108,7 +131,7 @@ func (w *World) committed(p int32) (flush.State, error) {
 func (v *watch) look(ctx context.Context) {
 	for sleep(ctx, 250*time.Millisecond) == nil {
 		for p := range v.w.shape.Partitions {
-			if s, err := v.w.committed(p); err == nil {
+			if s, err := v.w.committed(p); err == nil && !v.isPaused() {
 				v.progress(p, s)
 			}
 		}
@@ -121,6 +144,9 @@ func (v *watch) progress(p int32, s flush.State) {
 	before := v.reached[p]
 	v.reached[p] = s
 	m := v.manifests[s.Manifest]
+	if _, ok := v.first[p]; !ok && s.Manifest != "" && s.Phase == flush.Done {
+		v.first[p] = s
+	}
 	v.mu.Unlock()
 	if s == before {
 		return
@@ -144,6 +170,28 @@ func (v *watch) published(p int32, m *flush.Manifest) {
 			v.w.violation("partition %d: flush %d is done, and %s is not visible", p, m.Seq, m.Files[i].Key)
 		}
 	}
+}
+
+// early is an old state of a partition, as a backup of the group holds it.
+func (v *watch) early(p int32) flush.State {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.first[p]
+}
+
+// pause has nobody judge what is committed for a while. What was seen then is forgotten: a decided flush that is
+// recovered may be published again.
+func (v *watch) pause(on bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.paused = on
+	v.reached = map[int32]flush.State{}
+}
+
+func (v *watch) isPaused() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.paused
 }
 
 // manifestOf is one that was put.

@@ -11,7 +11,9 @@ import (
 	"log/slog"
 	"maps"
 	"math/rand/v2"
+	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -74,6 +76,7 @@ type World struct {
 	watch  *watch
 
 	held sync.WaitGroup // requests that are held back and will arrive
+	skew atomic.Int64   // nanoseconds by which the clocks of direct producers are wrong
 
 	mu         sync.Mutex
 	traps      []*trap
@@ -99,10 +102,13 @@ type shape struct {
 	Static     bool // sinks are static members
 	Catalogs   int
 	RawCodec   string
+	PartSize   int // bytes; in most runs so few that files are uploads of their own
+	Protocol   string
+	Eager      bool // members give all partitions up whenever the group changes
 }
 
 func newShape(r *rand.Rand) shape {
-	return shape{
+	s := shape{
 		Partitions: 2 + r.Int32N(3),
 		Brokers:    3,
 		Dialect:    bucket.Dialect(r.IntN(bucket.Dialects)),
@@ -112,7 +118,14 @@ func newShape(r *rand.Rand) shape {
 		Static:     r.IntN(3) == 0,
 		Catalogs:   1 + r.IntN(5)/4,
 		RawCodec:   []string{"zstd", "gzip"}[r.IntN(2)],
+		PartSize:   []int{8 << 20, 4 << 10, 1 << 10}[r.IntN(3)],
+		Protocol:   []string{"classic", "classic", "consumer"}[r.IntN(3)],
 	}
+	s.Eager = s.Protocol == "classic" && r.IntN(4) == 0
+	if s.Static { // of KIP-848's static members kfake keeps those that went, for ever; fleet.TestMembership has them on Kafka
+		s.Protocol = "classic"
+	}
+	return s
 }
 
 // firstPort of the brokers; gateways listen above gatewayPort.
@@ -128,7 +141,7 @@ func newWorld(o Options) (*World, error) {
 		trace: &trace{began: time.Now()},
 	}
 	w.ledger, w.watch = newLedger(), newWatch(w)
-	w.bucket = bucket.New(bucketName, w.shape.Dialect, w.watch.changed)
+	w.bucket = bucket.New(bucketName, w.shape.Dialect, w.shape.PartSize, w.watch.changed)
 	ports := make([]int, w.shape.Brokers)
 	for i := range ports {
 		ports[i] = firstPort + i
@@ -138,7 +151,9 @@ func newWorld(o Options) (*World, error) {
 		return nil, err
 	}
 	w.kafka, err = kfake.NewCluster(kfake.NumBrokers(w.shape.Brokers), kfake.Ports(ports...), kfake.ListenFn(w.net.Listen),
-		kfake.ClusterID(clusterID), kfake.GroupMinSessionTimeout(time.Second))
+		kfake.ClusterID(clusterID), kfake.GroupMinSessionTimeout(time.Second), kfake.BrokerConfigs(map[string]string{
+			"group.consumer.session.timeout.ms": strconv.FormatInt(w.shape.Session.Milliseconds(), 10), "group.consumer.heartbeat.interval.ms": "1000",
+		}))
 	if err != nil {
 		return nil, fmt.Errorf("start Kafka: %w", err)
 	}

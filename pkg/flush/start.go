@@ -25,6 +25,7 @@ type Known struct {
 	Metadata       string
 
 	NewestManifest string // key of the partition's newest manifest, "" when there is none
+	Later          string // key of a manifest that shows that a flush after the committed one was decided, "" when there is none
 	HasStarted     bool   // its `started` marker is there; looked at only where the committed metadata is not ours
 
 	// The gate's memory of the partition, the newest of all databases; 0 and "" when no gate knows it.
@@ -70,6 +71,9 @@ func (m *Machine) start() Effect {
 	}
 	if e, ok := m.askGate(); !ok {
 		return e
+	}
+	if k.Later != "" {
+		return m.stop(CauseBehind, restore, fmt.Sprintf("flush %d is committed, and a later one was decided: %s", s.Seq, k.Later), nil)
 	}
 	if s.Phase == Done && !s.Ahead {
 		return m.ready()

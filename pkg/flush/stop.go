@@ -15,6 +15,7 @@ const (
 	CauseHome       Cause = "home"        // written for another lake or cluster
 	CauseExpired    Cause = "expired"     // flushed before, but nothing is committed
 	CauseGate       Cause = "gate"        // the catalog knows more than the committed offset
+	CauseBehind     Cause = "behind"      // the lake holds more than the committed offset says
 	CauseRetention  Cause = "retention"   // records below the log's start were not flushed
 	CauseTruncated  Cause = "truncated"   // the log ends below what was flushed
 	CauseManifest   Cause = "manifest"    // the named manifest is missing, unreadable or another partition's

@@ -141,7 +141,7 @@ func (s *stage) start(a args) string {
 		Tables: []string{"eventlogs", "eventlogs_raw"}, LeaderEpoch: 7,
 		Committed: !a.has("new"), Offset: a.num("low", 0), CommittedEpoch: int32(a.num("epoch", 7)),
 		NewestManifest: s.key(a["newest"]),
-		GateSeq:        uint64(a.num("gateseq", 0)), GateManifest: s.key(a["gate"]),
+		GateSeq:        uint64(a.num("gateseq", 0)), GateManifest: s.key(a["gate"]), Later: s.key(a["later"]),
 		LogStart: a.num("logstart", 0), LogEnd: a.num("logend", 1000),
 		HasEpochEnd: a.has("epochend"), EpochEnd: a.num("epochend", 0),
 		OwnedPartitions: int32(a.num("owned", 12)), ResetOffset: a.num("reset", 0),

@@ -37,6 +37,8 @@ type Config struct {
 	TopicReplication int16           `name:"topic-replication" default:"3" help:"Replicas of a topic that is created."`
 	TopicRetention   kafka.Retention `name:"topic-retention" default:"7d" help:"How long a topic that is created keeps its records: days such as 7d, a duration, or forever. The flush topic keeps them for ever."`
 
+	PartSize int `kong:"-"` // bytes of a part of an upload; 0 = 8 MiB. A file that has fewer is no upload of its own
+
 	S3 s3.Config `kong:"-"` // how the lake is reached, where not as the environment says; the lake itself is Lake
 }
 

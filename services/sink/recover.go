@@ -1,6 +1,7 @@
 package sink
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,6 +41,7 @@ type RecoverConfig struct {
 	DryRun          bool          `name:"dry-run" help:"Say what would be done, and do nothing."`
 	Yes             bool          `name:"yes" help:"Do what loses or doubles rows; without it --accept-loss and --from only say what they would do."`
 
+	S3   s3.Config         `kong:"-"` // how the lake is reached, where not as the environment says
 	Tell func(text string) `kong:"-"` // hears what is waited for; nil = nobody
 }
 
@@ -96,7 +98,8 @@ func Recover(ctx context.Context, cfg RecoverConfig) ([]Recovered, error) {
 	if err != nil {
 		return nil, settings.Fault{Setting: "lake", Reason: err.Error()}
 	}
-	store, err := s3.Open(ctx, s3.Config{Lake: location}, nil)
+	cfg.S3.Lake = location
+	store, err := s3.Open(ctx, cfg.S3, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -121,7 +124,7 @@ func Recover(ctx context.Context, cfg RecoverConfig) ([]Recovered, error) {
 		Group: cfg.Group, Topic: cfg.Topic, FlushTopic: cfg.FlushTopic, DeadLetterTopic: cfg.DeadLetterTopic,
 		Lake: location, SessionTimeout: commitTimeout, Options: options, Store: store,
 		Tables: []*worker.Table{events, eventLogsRaw("zstd")}, Readable: readable("zstd"),
-		Limits: cut.Limits{OpenFiles: 1}, Uploaders: worker.NewUploaders(uploaders), Observe: r.observe,
+		Limits: cut.Limits{OpenFiles: 1}, Uploaders: worker.NewUploaders(uploaders, partSize), Observe: r.observe,
 	}
 	remains, topic, err := group.Survey(ctx, client, r.group, cfg.Partition)
 	if err != nil {
@@ -160,30 +163,46 @@ func (r recovery) observe(fact any) {
 // requireEmpty: an owner that is at work would be overtaken. A broker refuses the commit
 // of a stranger to a group that has members by itself; here they are named.
 func (r recovery) requireEmpty(ctx context.Context) error {
-	groups, err := r.admin.DescribeGroups(ctx, r.cfg.Group)
+	state, members, err := r.members(ctx)
+	if errors.Is(err, kerr.GroupIDNotFound) { // it has neither members nor offsets
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("describe group %s: %w", r.cfg.Group, err)
 	}
-	g := groups[r.cfg.Group]
-	if errors.Is(g.Err, kerr.GroupIDNotFound) { // it has neither members nor offsets
+	if len(members) == 0 && (state == "Empty" || state == "Dead") {
 		return nil
-	}
-	if g.Err != nil {
-		return fmt.Errorf("describe group %s: %w", r.cfg.Group, g.Err)
-	}
-	if len(g.Members) == 0 && (g.State == "Empty" || g.State == "Dead") {
-		return nil
-	}
-	var members []string
-	for _, m := range g.Members {
-		name := m.MemberID
-		if m.InstanceID != nil {
-			name = *m.InstanceID + " (" + m.MemberID + ")"
-		}
-		members = append(members, name+" at "+m.ClientHost)
 	}
 	return fmt.Errorf("group %s is in use, stop its members first: it is %s, with %d: %s; one that was killed, or is static, is a member until its session-timeout has passed",
-		r.cfg.Group, g.State, len(members), strings.Join(members, ", "))
+		r.cfg.Group, state, len(members), strings.Join(members, ", "))
+}
+
+// members names those of the group. Brokers do not find a group of the consumer protocol
+// (KIP-848) when they are asked for a classic one, and the other way round.
+func (r recovery) members(ctx context.Context) (state string, members []string, err error) {
+	name := func(instance *string, id, host string) {
+		if instance != nil {
+			id = *instance + " (" + id + ")"
+		}
+		members = append(members, id+" at "+host)
+	}
+	classic, err := r.admin.DescribeGroups(ctx, r.cfg.Group)
+	g := classic[r.cfg.Group]
+	for _, m := range g.Members {
+		name(m.InstanceID, m.MemberID, m.ClientHost)
+	}
+	if err = cmp.Or(err, g.Err); len(members) > 0 || err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
+		return g.State, members, err
+	}
+	consumer, other := r.admin.DescribeConsumerGroups(ctx, r.cfg.Group)
+	c := consumer[r.cfg.Group]
+	if cmp.Or(other, c.Err) != nil { // there is none, or the broker knows no such groups
+		return g.State, nil, err
+	}
+	for _, m := range c.Members {
+		name(m.InstanceID, m.MemberID, m.ClientHost)
+	}
+	return c.State, members, nil
 }
 
 func (r recovery) all(ctx context.Context, remains []flush.Remains) ([]Recovered, error) {

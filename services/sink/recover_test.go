@@ -1,6 +1,7 @@
 package sink
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"weir/pkg/flush"
 	"weir/pkg/kafka"
 	"weir/pkg/settings"
+	"weir/services/sink/internal/group"
 )
 
 func (w *world) recover(change ...func(*RecoverConfig)) ([]Recovered, error) {
@@ -154,4 +156,50 @@ func TestRecoverRefuses(t *testing.T) {
 
 	_, err = w.recover(func(c *RecoverConfig) { c.Partition = []int32{2} })
 	require.ErrorContains(t, err, "topic weir.events has no partition 2: it has 2")
+}
+
+// Members of the consumer protocol (KIP-848) are seen too: a broker that is asked for a classic group denies theirs.
+func TestRecoverSeesMembers(t *testing.T) {
+	for _, protocol := range group.Protocols {
+		t.Run(protocol, func(t *testing.T) {
+			w := newWorld(t, 1)
+			w.produceEvents(0, []string{"a"}, 5)
+			p := w.start(func(c *Config) { c.GroupProtocol = protocol })
+			w.awaitFlushed()
+			_, err := w.recover()
+			require.ErrorContains(t, err, "group weir-sink is in use, stop its members first: it is Stable, with 1: ")
+			require.NoError(t, p.end())
+			_, err = w.recover()
+			require.NoError(t, err)
+		})
+	}
+}
+
+// The offsets come back from a backup, and no catalog has heard of what was flushed since: the lake tells.
+func TestRecoverFromBackup(t *testing.T) {
+	for _, flushes := range []int{1, 2} {
+		t.Run(fmt.Sprint(flushes, " flushes behind"), func(t *testing.T) {
+			w := newWorld(t, 1)
+			w.produceEvents(0, []string{"a", "b"}, 20)
+			p := w.start()
+			w.awaitFlushed()
+			backup, _ := w.state(0)
+			require.NoError(t, p.end())
+			for range flushes {
+				w.flushMore(3)
+			}
+			latest, _ := w.state(0)
+			require.Equal(t, backup.Seq+uint64(flushes), latest.Seq)
+			w.commitState(backup)
+			w.stopped()
+
+			all, err := w.recover()
+			require.NoError(t, err, "%v", all)
+			require.Equal(t, []string{"restored"}, results(all))
+			w.produceEvents(0, []string{"b"}, 10)
+			w.start()
+			w.awaitFlushed()
+			w.requireOnce()
+		})
+	}
 }

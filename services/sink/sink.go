@@ -36,6 +36,7 @@ import (
 // Bounds that are no settings.
 const (
 	uploaders          = 8        // parts on their way at once
+	partSize           = 8 << 20  // bytes: above S3's least of 5 MiB, and small enough that an open file holds little of what is encoded already
 	maxOpenFiles       = 2_000    // of one partition: their notification fits into 1 MiB, Kafka's default for a topic
 	maxBehind          = 4 << 20  // records; the sets of what is flushed above one table's oldest file stay below 0.6 MiB
 	maxDeadLetters     = 10_000   // of one partition before they are cut
@@ -88,7 +89,7 @@ func Run(ctx context.Context, cfg Config, tel *telemetry.Telemetry) error {
 			FileSize: int64(cfg.FileSize), FileAge: cfg.FileAge, OpenFiles: maxOpenFiles, Behind: maxBehind,
 			DeadLetters: maxDeadLetters, DeadLetterBytes: maxDeadLetterBytes,
 		},
-		Uploaders: worker.NewUploaders(uploaders),
+		Uploaders: worker.NewUploaders(uploaders, cmp.Or(cfg.PartSize, partSize)),
 		Observe:   m.observe,
 	})
 	if err != nil {

@@ -75,6 +75,7 @@ type part struct {
 type Bucket struct {
 	name    string
 	dialect Dialect
+	minPart int          // bytes of each part but the last; S3 has 5 MiB
 	tell    func(Change) // after the change, under no lock
 
 	mu      sync.Mutex
@@ -83,12 +84,12 @@ type Bucket struct {
 	serial  int
 }
 
-// New makes an empty bucket. tell hears of every change, on the goroutine of the request; nil is allowed.
-func New(name string, d Dialect, tell func(Change)) *Bucket {
+// New makes an empty bucket that takes parts of minPart bytes and more. tell hears of every change, on the goroutine of the request; nil is allowed.
+func New(name string, d Dialect, minPart int, tell func(Change)) *Bucket {
 	if tell == nil {
 		tell = func(Change) {}
 	}
-	return &Bucket{name: name, dialect: d, tell: tell, objects: map[string]Object{}, uploads: map[string]*Upload{}}
+	return &Bucket{name: name, dialect: d, minPart: minPart, tell: tell, objects: map[string]Object{}, uploads: map[string]*Upload{}}
 }
 
 // Objects lists all objects by key.
@@ -243,7 +244,7 @@ func (b *Bucket) complete(key, id string, named []completedPart, c condition) (e
 		b.mu.Unlock()
 		return "", f
 	}
-	body, tags, f := u.join(named)
+	body, tags, f := u.join(named, b.minPart)
 	if f != nil {
 		b.mu.Unlock()
 		return "", f
@@ -264,8 +265,8 @@ func (b *Bucket) complete(key, id string, named []completedPart, c condition) (e
 	return etag, nil
 }
 
-// join puts the parts together that the request names, in rising order. All but the last have 5 MiB.
-func (u *Upload) join(named []completedPart) (body, tags []byte, f *fault) {
+// join puts the parts together that the request names, in rising order. All but the last have minPart bytes.
+func (u *Upload) join(named []completedPart, minPart int) (body, tags []byte, f *fault) {
 	if len(named) == 0 {
 		return nil, nil, malformed
 	}
@@ -276,7 +277,7 @@ func (u *Upload) join(named []completedPart) (body, tags []byte, f *fault) {
 			return nil, nil, invalidOrder
 		case !ok || have.etag != p.ETag:
 			return nil, nil, invalidPart
-		case i < len(named)-1 && len(have.body) < 5<<20:
+		case i < len(named)-1 && len(have.body) < minPart:
 			return nil, nil, tooSmall
 		}
 		if p.CRC32 != "" && p.CRC32 != checksumOf(have.body) {

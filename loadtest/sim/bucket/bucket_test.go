@@ -40,7 +40,7 @@ func open(t *testing.T, b *bucket.Bucket) *s3.Store {
 func TestConforms(t *testing.T) {
 	for d := range bucket.Dialects {
 		t.Run(fmt.Sprint(d), func(t *testing.T) {
-			s3test.Run(t, open(t, bucket.New("b", bucket.Dialect(d), nil)))
+			s3test.Run(t, open(t, bucket.New("b", bucket.Dialect(d), 5<<20, nil)))
 		})
 	}
 }
@@ -48,7 +48,7 @@ func TestConforms(t *testing.T) {
 // The dialects differ in what they say to the repetition of a complete, and an expired upload is gone.
 func TestDialects(t *testing.T) {
 	for d, want := range map[bucket.Dialect]error{bucket.Remembers: s3.ErrExists, bucket.Forgets: s3.ErrNoSuchUpload, bucket.Repeats: nil} {
-		b := bucket.New("b", d, nil)
+		b := bucket.New("b", d, 5<<20, nil)
 		s := open(t, b)
 		id, err := s.CreateUpload(t.Context(), "k", "")
 		require.NoError(t, err)

@@ -74,13 +74,16 @@ func (b *batch) gather(ctx context.Context, owner lake.Owner) (flush.Known, erro
 			return flush.Known{}, err
 		}
 	}
-	if state, err := flush.ParseMetadata(k.Offset, k.CommittedEpoch, k.Metadata); !ok || err != nil || state.Home != k.Home {
-		if k.NewestManifest, err = s.newestManifest(ctx, owner); err != nil {
-			return flush.Known{}, err
-		}
-		if k.HasStarted, err = s.hasStarted(ctx, owner); err != nil {
-			return flush.Known{}, err
-		}
+	state, foreign := flush.ParseMetadata(k.Offset, k.CommittedEpoch, k.Metadata)
+	if ok && foreign == nil && state.Home == k.Home {
+		k.Later, err = s.later(ctx, owner, state)
+		return k, err
+	}
+	if k.NewestManifest, err = s.newestManifest(ctx, owner); err != nil {
+		return flush.Known{}, err
+	}
+	if k.HasStarted, err = s.hasStarted(ctx, owner); err != nil {
+		return flush.Known{}, err
 	}
 	return k, nil
 }

@@ -49,7 +49,7 @@ func (s *session) take(p int32, id worker.Identity, b *batch) *ownership {
 	o.cancel = cancel
 	owner := lake.Owner{Group: c.Group, Topic: s.topic.Name, TopicID: s.topic.ID, Partition: p}
 	o.worker = worker.New(worker.Config{
-		Owner: owner, Tables: c.Tables, Readable: c.Readable, Limits: c.Limits, Uploaders: c.Uploaders, PartSize: worker.PartSize, Pin: o.pin,
+		Owner: owner, Tables: c.Tables, Readable: c.Readable, Limits: c.Limits, Uploaders: c.Uploaders, Pin: o.pin,
 		Store:     worker.RetryStore(c.Store, s.g.retry),
 		Kafka:     worker.RetryKafka(&partition{s: s, owner: owner}, s.g.retry),
 		Gather:    s.gathering(b, owner),

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"time"
 
@@ -31,7 +30,8 @@ type producer struct {
 }
 
 func newProducer(c Config) (*producer, error) {
-	client, err := kgo.NewClient(append(slices.Clip(c.Options),
+	options := append([]kgo.Opt{kgo.ProducerBatchCompression(codecs()...)}, c.Options...) // which may choose another
+	client, err := kgo.NewClient(append(options,
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.ProducerLinger(0),
 		kgo.RecordDeliveryTimeout(deliveryTimeout),
@@ -48,7 +48,6 @@ func newProducer(c Config) (*producer, error) {
 			}
 			return 255 << 20 // the broker judges the compressed size; see letters
 		}),
-		kgo.ProducerBatchCompression(codecs()...),
 	)...)
 	if err != nil {
 		return nil, fmt.Errorf("make a Kafka producer: %w", err)

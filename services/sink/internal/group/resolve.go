@@ -42,7 +42,7 @@ func Resolve(ctx context.Context, client *kgo.Client, c Config, topic kafka.Topi
 	p := &outsider{partition{s: s, owner: r.Owner}}
 	w := worker.New(worker.Config{
 		Owner: r.Owner, Tables: c.Tables, Readable: c.Readable, Limits: c.Limits,
-		Uploaders: c.Uploaders, PartSize: worker.PartSize, Pin: worker.NewPin(stranger),
+		Uploaders: c.Uploaders, Pin: worker.NewPin(stranger),
 		Store:  worker.RetryStore(c.Store, g.retry),
 		Kafka:  worker.RetryKafka(p, g.retry),
 		Gather: func(context.Context) (flush.Known, error) { return knownOf(r, plan), nil },

@@ -48,7 +48,8 @@ func newSession(g *Group, control *kgo.Client, topic kafka.Topic, cluster string
 	}
 	s.workers, s.cancel = context.WithCancel(context.Background())
 	var err error
-	if s.client, err = kgo.NewClient(append(slices.Clip(g.c.Options), s.options()...)...); err != nil {
+	options := append([]kgo.Opt{kgo.Balancers(kgo.CooperativeStickyBalancer())}, g.c.Options...) // which may choose another
+	if s.client, err = kgo.NewClient(append(options, s.options()...)...); err != nil {
 		s.cancel()
 		return nil, fmt.Errorf("make a Kafka client: %w", err)
 	}
@@ -83,8 +84,6 @@ func (s *session) options() []kgo.Opt {
 	}
 	if c.Protocol == Consumer {
 		opts = append(opts, kgo.ServerSideBalancer(), kgo.Balancers(kgo.StickyBalancer())) // sticky asks for the uniform assignor
-	} else {
-		opts = append(opts, kgo.Balancers(kgo.CooperativeStickyBalancer()))
 	}
 	if c.InstanceID != "" {
 		opts = append(opts, kgo.InstanceID(c.InstanceID))

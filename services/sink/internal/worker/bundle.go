@@ -16,7 +16,7 @@ import (
 // stage stores the small files of a cut in a bundle and says in files where each lies.
 func (w *Worker) stage(f *flushing, files []flush.File, take []*file) error {
 	key := w.c.Owner.BundleKey(w.machine.Seq()+1, f.id)
-	u := &upload{ctx: w.uploads, store: w.c.Store, slots: w.c.Uploaders, partSize: w.c.PartSize, contentType: bundleType, key: key}
+	u := &upload{ctx: w.uploads, store: w.c.Store, slots: w.c.Uploaders, contentType: bundleType, key: key}
 	f.bodies = make(map[string][]byte)
 	for i, t := range take {
 		body := t.upload.small()

@@ -54,7 +54,7 @@ func TestLargeBundle(t *testing.T) {
 		w.produce("a", "b", "c", "d", "e", "f")
 		const part = 30 // bytes: 20 offsets have 50, one has 3
 		w.step = w.failOnce("complete", errors.New("the store is slow today"))
-		worker, _ := w.own(ctx, func(c *Config) { c.PartSize = part })
+		worker, _ := w.own(ctx, func(c *Config) { c.Uploaders = NewUploaders(4, part) })
 		require.True(t, w.feed(worker))
 		time.Sleep(2 * time.Minute)
 		w.requireOnce()

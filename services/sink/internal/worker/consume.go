@@ -105,7 +105,7 @@ func (w *Worker) openFile(t *Table, now time.Time) (*file, error) {
 
 func (w *Worker) newUpload(t *Table, p lake.Partition) *upload {
 	return &upload{
-		ctx: w.uploads, store: w.c.Store, slots: w.c.Uploaders, partSize: w.c.PartSize, contentType: t.ContentType,
+		ctx: w.uploads, store: w.c.Store, slots: w.c.Uploaders, contentType: t.ContentType,
 		name: func() string {
 			key := lake.ObjectKey(t.Table, p, w.flushID, w.objects)
 			w.objects++

@@ -354,11 +354,11 @@ func (w *world) own(ctx context.Context, change ...func(*Config)) (*Worker, *Pin
 	retry := Retry{Observe: w.observe}
 	c := Config{
 		Owner: w.owner, Tables: tables(), Limits: testLimits, Store: RetryStore(w, retry), Kafka: RetryKafka(w, retry),
-		Uploaders: NewUploaders(4), Pin: pin, Gather: w.gather, Confirm: w.confirm,
+		Uploaders: NewUploaders(4, 1), Pin: pin, Gather: w.gather, Confirm: w.confirm,
 		Fit: func(ctx context.Context, letters []event.Record) error {
 			return retry.Do(ctx, DependencyKafka, "fit", func() error { return w.fit(ctx, letters) }, ErrTooLarge)
 		},
-		Memory: func(cut.Holder) {}, Resume: func() {}, Observe: w.observe, FeedLimit: 1 << 20, PartSize: 1, PinWait: time.Hour,
+		Memory: func(cut.Holder) {}, Resume: func() {}, Observe: w.observe, FeedLimit: 1 << 20, PinWait: time.Hour,
 	}
 	for _, f := range change {
 		f(&c)
@@ -368,8 +368,11 @@ func (w *world) own(ctx context.Context, change ...func(*Config)) (*Worker, *Pin
 	return worker, pin
 }
 
+// bigPart is more bytes than most files of a test have.
+const bigPart = 8 << 20
+
 // staging is a Config whose files are all small.
-func staging(c *Config) { c.PartSize = PartSize }
+func staging(c *Config) { c.Uploaders = NewUploaders(4, bigPart) }
 
 func (w *world) observe(fact any) {
 	w.mu.Lock()

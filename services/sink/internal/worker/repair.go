@@ -90,7 +90,7 @@ func (w *Worker) reread(ctx context.Context, table *Table, f *flush.File) (*file
 			into.encoder.Abandon()
 			_ = into.upload.abort(ctx) // named by no manifest: only its key is
 		}
-		u := &upload{ctx: ctx, store: w.c.Store, slots: w.c.Uploaders, partSize: w.c.PartSize, contentType: table.ContentType, key: f.Key}
+		u := &upload{ctx: ctx, store: w.c.Store, slots: w.c.Uploaders, contentType: table.ContentType, key: f.Key}
 		into, err = openFile(table, f.Partition, u, time.Now())
 		return err
 	}

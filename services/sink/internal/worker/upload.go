@@ -11,15 +11,17 @@ import (
 	"weir/pkg/s3"
 )
 
-// PartSize is a good Config.PartSize: above S3's least of 5 MiB, and small enough that a file under construction holds little of what is encoded already.
-const PartSize = 8 << 20
-
 // Uploaders bounds how many requests that carry file contents run at once in the
 // process, and with that the memory of parts under way.
-type Uploaders struct{ slots chan struct{} }
+type Uploaders struct {
+	slots    chan struct{}
+	partSize int // bytes from which on a part is sent; a file that has fewer is staged in the bundle
+}
 
-// NewUploaders allows n at once.
-func NewUploaders(n int) *Uploaders { return &Uploaders{slots: make(chan struct{}, n)} }
+// NewUploaders allows n at once, of parts of partSize bytes.
+func NewUploaders(n, partSize int) *Uploaders {
+	return &Uploaders{slots: make(chan struct{}, n), partSize: partSize}
+}
 
 func (u *Uploaders) acquire(ctx context.Context) error {
 	select {
@@ -40,7 +42,6 @@ type upload struct {
 	ctx         context.Context
 	store       Uploads
 	slots       *Uploaders
-	partSize    int // bytes from which on a part is sent
 	contentType string
 	name        func() string // gives the key, once, when the upload is created
 
@@ -64,7 +65,7 @@ func (u *upload) Write(p []byte) (int, error) {
 	}
 	u.buf = append(u.buf, p...)
 	u.size += int64(len(p))
-	if len(u.buf) < u.partSize {
+	if len(u.buf) < u.slots.partSize {
 		return len(p), nil
 	}
 	part := u.buf

@@ -86,7 +86,6 @@ type Config struct {
 	Observe Observer
 
 	FeedLimit int64 // bytes of queued records; a fetch may exceed it
-	PartSize  int   // bytes; a file that has fewer is staged in the bundle
 
 	PinWait time.Duration // how long a refused pin may take to be renewed; a rebalance is over by then
 }

@@ -325,13 +325,13 @@ func TestSpentBeforeTheDecision(t *testing.T) {
 func TestFinishWithoutAStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		text := strings.Repeat("x", PartSize/4)
+		text := strings.Repeat("x", bigPart/4)
 		for range 8 {
 			w.produce("a")
 			w.log[len(w.log)-1].Value = []byte(`{"type":"track","userId":"` + text + `"}`)
 		}
 		worker, _ := w.own(t.Context(), func(c *Config) {
-			c.Limits.FileSize, c.FeedLimit, c.PartSize = 1<<40, 1<<40, PartSize
+			c.Limits.FileSize, c.FeedLimit, c.Uploaders = 1<<40, 1<<40, NewUploaders(4, bigPart)
 			for _, t := range c.Tables {
 				t.New = func(out io.Writer) (Encoder, error) { return &whole{lines{out: out}}, nil }
 			}
