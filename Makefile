@@ -17,7 +17,7 @@ COMMANDS = $(notdir $(patsubst %/,%,$(wildcard loadtest/cmd/*/)))
 # Packages that hold tests against real parts.
 E2E = $(sort $(dir $(shell grep -rlE --include='*_test.go' '^//go:build .*\be2e\b' pkg services loadtest)))
 
-.PHONY: build demo test race lint fmt fuzz model sim chaos bench e2e proto clean
+.PHONY: build demo test race lint fmt fuzz model sim chaos bench profile e2e proto clean
 
 build: bin/weir $(addprefix bin/,$(COMMANDS))
 
@@ -71,7 +71,16 @@ chaos: build
 
 # weir and its references in one run: a table, and bench.json.
 bench:
-	go run -tags '$(TAGS)' ./loadtest/cmd/weirbench
+	go run -tags '$(TAGS)' -pgo=$(PGO) ./loadtest/cmd/weirbench
+
+# What the compiler is told of how weir runs: the sink's and the gateway's profiles under the benchmark's load. Go takes
+# the file by itself when it builds services/weir; it is made anew now and then, on a quiet machine.
+PGO = $(CURDIR)/services/weir/default.pgo
+profile:
+	rm -rf bin/profiles && mkdir -p bin/profiles
+	go run -tags '$(TAGS)' -pgo=off ./loadtest/cmd/weirbench -only sink/parquet+raw/whole -profiles bin/profiles -out bin/profiles/sink.json
+	go run -tags '$(TAGS)' -pgo=off ./loadtest/cmd/weirbench -only gateway/batch100 -profiles bin/profiles -out bin/profiles/gateway.json
+	go tool pprof -proto bin/profiles/*.pprof > $(PGO)
 
 # The product against real parts. E2E_REQUIRE=kafka,moto,trino makes an absent one a failure.
 e2e: bin/weir

@@ -51,4 +51,5 @@ func TestAskTrino(t *testing.T) {
 	maps, err := trino.Query(t.Context(), "weir", "select distinct element_at(context, 'page') is not null from eventlogs")
 	require.NoError(t, err)
 	require.Equal(t, [][]any{{true}}, maps, "maps are read by key")
+	requirePruning(t, w, trino)
 }

@@ -20,7 +20,8 @@ import (
 func feed(c child, each func(*event.Record, *event.View) error) error {
 	n := c.row.events
 	if n > corpusEvents {
-		n = corpusEvents / 4 // a row of many measures memory, and the corpus is in it
+		n = corpusEvents / 4   // a row of many measures memory, and the corpus is in it
+		settings.CollectAt(30) // as the sink does
 	}
 	values := corpus.Generate(corpusSeed, n)
 	received := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
@@ -56,7 +57,6 @@ func runManyFiles(_ context.Context, c child) (int64, error) {
 	for i := range files {
 		files[i] = layout.NewFile(&size)
 	}
-	settings.CollectAt(30) // as the sink does
 	zipf := rand.NewZipf(rand.New(rand.NewPCG(corpusSeed, 1)), 1.1, 1, openFiles-1)
 	err = feed(c, func(r *event.Record, v *event.View) error {
 		if r.Offset%10_000 == 0 {

@@ -43,8 +43,10 @@ var rows = []row{
 	{name: "encode/weir", events: 200_000, run: runEncode(columnar.Options{})},
 	{name: "encode/weir/bare", events: 200_000, run: runEncode(columnar.Options{Plain: true})},
 	{name: "encode/weir/1000 files", events: 4_000_000, run: runManyFiles},
+	{name: "encode/weir/1 GiB", events: 7_500_000, run: runEncode(columnar.Options{})},
 	{name: "sink/naive", events: 100_000, run: runNaiveSink},
 	{name: "sink/parquet", events: 200_000, run: runParquet},
+	{name: "sink/naive/raw", events: 100_000, run: runNaiveSinkRaw},
 	{name: "sink/parquet+raw/whole", events: 200_000, run: runWholeSink},
 	{name: "gateway/naive/batch100", events: 100_000, run: runNaiveGateway, drive: drive(100)},
 	{name: "gateway/batch100", events: 200_000, run: runGateway, drive: drive(100)},
@@ -120,8 +122,11 @@ func print(results []Result) {
 func against(r Result, results []Result) string {
 	kind, rest, _ := strings.Cut(r.Name, "/")
 	naive := kind + "/naive"
-	if kind == "gateway" {
+	switch {
+	case kind == "gateway":
 		naive += "/" + strings.TrimPrefix(rest, "naive/")
+	case strings.Contains(rest, "raw"):
+		naive += "/raw"
 	}
 	for _, n := range results {
 		if n.Name == naive {

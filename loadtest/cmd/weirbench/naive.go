@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	kzstd "github.com/klauspost/compress/zstd"
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/compress/zstd"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -89,6 +91,26 @@ func runNaiveSink(ctx context.Context, c child) (int64, error) {
 		err = f.writer.Close()
 	}
 	return int64(f.size), err
+}
+
+// runNaiveSinkRaw writes the raw copy too, as lines in one stream of zstd.
+func runNaiveSinkRaw(ctx context.Context, c child) (int64, error) {
+	f := newNaiveFile()
+	var size counter
+	raw, err := kzstd.NewWriter(&size, kzstd.WithEncoderLevel(kzstd.SpeedFastest), kzstd.WithEncoderConcurrency(1))
+	if err != nil {
+		return 0, err
+	}
+	err = consume(ctx, c, func(r *kgo.Record) error {
+		if _, err := raw.Write(append(r.Value, '\n')); err != nil {
+			return err
+		}
+		return f.add(r.Value, r.Timestamp, r.Partition, r.Offset)
+	})
+	if err == nil {
+		err = errors.Join(f.writer.Close(), raw.Close())
+	}
+	return int64(f.size + size), err
 }
 
 func text(v any) string {
