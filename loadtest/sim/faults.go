@@ -262,6 +262,8 @@ func kafkaFaults() []Fault {
 	for _, f := range []kfake.Fault{
 		{Keys: []kmsg.Key{kmsg.Fetch}, Topic: topicEvents, Err: kerr.NotLeaderForPartition},
 		{Keys: []kmsg.Key{kmsg.Fetch}, Topic: topicEvents, Err: kerr.UnknownServerError},
+		{Keys: []kmsg.Key{kmsg.Fetch}, Topic: topicEvents, Err: kerr.OffsetOutOfRange},
+		{Keys: []kmsg.Key{kmsg.Fetch}, Topic: topicEvents, Err: kerr.UnknownTopicOrPartition},
 		{Keys: []kmsg.Key{kmsg.Fetch}, Topic: topicFlushes, Err: kerr.KafkaStorageError},
 		{Keys: []kmsg.Key{kmsg.OffsetFetch}, Group: group, Err: kerr.NotCoordinator},
 		{Keys: []kmsg.Key{kmsg.OffsetFetch}, Group: group, Err: kerr.UnstableOffsetCommit},
@@ -303,6 +305,7 @@ func s3Faults() []Fault {
 		{expiredAfter, during, func(w *World, r *rand.Rand, _ time.Duration) {
 			w.set(trap{fault: expiredAfter, who: "sink", op: "commit intent", skip: r.IntN(3), count: 1, do: alsoAfter, then: func() { w.bucket.Expire() }})
 		}},
+		trapped(trap{op: "s3 *", do: slow, count: 20}, "S3 is slow"),
 		trapped(trap{op: "s3 complete", do: sayOK, code: "InternalError", count: 2}, "s3 complete is answered 200 with an error"),
 		trapped(trap{op: "s3 get manifest", do: truncate, count: 2}, "s3 get manifest breaks off"),
 		trapped(trap{op: "s3 list", do: truncate, count: 2}, "s3 list breaks off"),
@@ -346,6 +349,7 @@ func outage(name, op string, status int, code string) Fault {
 func glueFaults() []Fault {
 	list := []Fault{
 		outage("Glue throttles", "glue *", http.StatusBadRequest, "ThrottlingException"),
+		trapped(trap{op: "glue *", do: slow, count: 4}, "Glue is slow"),
 		outage("Glue denies", "glue *", http.StatusBadRequest, "AccessDeniedException"),
 		itemsFail("AlreadyExistsException"), itemsFail("InternalServiceException"), itemsFail("ResourceNumberLimitExceededException"),
 	}
