@@ -81,6 +81,9 @@ func (r *run) finish(out *Result) {
 	out.Passed = !slices.ContainsFunc(out.Checks, func(c Check) bool { return !c.OK })
 }
 
+// wholeAgain begins the name of the check of recoveries.
+const wholeAgain = "the table is whole again"
+
 func (r *run) checks(out *Result) []Check {
 	v, must := out.Verdict, r.Must
 	var all []Check
@@ -97,14 +100,8 @@ func (r *run) checks(out *Result) []Check {
 	add(out.NotDrained == "", "all is visible after the load", must.Drain.String(), fmt.Sprintf("%.1fs", out.Drain))
 	add(len(out.Ended) == 0, "no process ends by itself", "0", strconv.Itoa(len(out.Ended)))
 	add(out.Load.Skipped == 0, "the generator kept its pace", "0 skipped", fmt.Sprintf("%d skipped", out.Load.Skipped))
-	var slowest record.Recovery
-	for _, rec := range v.Recoveries {
-		if rec.Action.Crash && rec.Seconds > slowest.Seconds {
-			slowest = rec
-		}
-	}
-	if slowest.Action.Do != "" {
-		within("the table is whole again after "+slowest.Action.Do+" "+slowest.Action.Target, must.Recovery, Seconds(slowest.Seconds))
+	if slowest, found := slowest(&v); found {
+		within(wholeAgain+" after "+slowest.Action.Do+" "+slowest.Action.Target, must.Recovery, Seconds(slowest.Seconds))
 	}
 	within("freshness", must.Freshness, Seconds(v.Freshness.Max))
 	within("no partition is without an owner", must.Gap, out.LongestGap)
@@ -163,7 +160,8 @@ func buildOf(bin string) Build {
 	return b
 }
 
-// Write leaves the result as JSON and as a page, named by day, revision, scenario and world. It returns the page's path.
+// Write leaves the result as JSON and as a page, named by day, revision, scenario and world, and writes the index anew. It
+// returns the page's path.
 func (r *Result) Write(dir string) (string, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", fmt.Errorf("make the results' folder: %w", err)
@@ -180,7 +178,14 @@ func (r *Result) Write(dir string) (string, error) {
 	if err := os.WriteFile(name+".json", append(text, '\n'), 0o644); err != nil {
 		return "", fmt.Errorf("write the result: %w", err)
 	}
-	return name + ".md", os.WriteFile(name+".md", []byte(r.Page()), 0o644)
+	if err := os.WriteFile(name+".md", []byte(r.Page()), 0o644); err != nil {
+		return "", fmt.Errorf("write the result's page: %w", err)
+	}
+	overview, err := Index(dir)
+	if err != nil {
+		return "", err
+	}
+	return name + ".md", os.WriteFile(filepath.Join(dir, indexName), []byte(overview), 0o644)
 }
 
 // Page is the result for reading.

@@ -59,7 +59,7 @@ func requirePruning(t *testing.T, w fleet.World, trino *parts.Trino) {
 
 func putLarge(t *testing.T, w fleet.World) (began time.Time) {
 	t.Helper()
-	began = time.Now().UTC().Truncate(24 * time.Hour).AddDate(0, 0, -3)
+	began = time.Now().UTC().Truncate(24*time.Hour).AddDate(0, 0, -3)
 	table := lake.EventLogs()
 	layout, err := columnar.NewLayout(table.Schema, columnar.Options{RowGroupRows: groupRows, PageRows: rowsOfPage})
 	require.NoError(t, err)
