@@ -17,7 +17,7 @@ COMMANDS = $(notdir $(patsubst %/,%,$(wildcard loadtest/cmd/*/)))
 # Packages that hold tests against real parts.
 E2E = $(sort $(dir $(shell grep -rlE --include='*_test.go' '^//go:build .*\be2e\b' pkg services loadtest)))
 
-.PHONY: build demo test race lint fmt fuzz model sim chaos bench profile e2e proto clean
+.PHONY: build release demo test race lint fmt fuzz model sim chaos bench profile e2e proto clean
 
 build: bin/weir $(addprefix bin/,$(COMMANDS))
 
@@ -28,6 +28,12 @@ bin/weir:
 .PHONY: $(addprefix bin/,$(COMMANDS))
 $(addprefix bin/,$(COMMANDS)): bin/%:
 	go build -tags '$(TAGS)' -o $@ ./loadtest/cmd/$*
+
+# What goes into an image: by the profile, for processors of the last ten years (GOAMD64=v1 for older ones). It compiles
+# everything once more, for minutes.
+release: export GOAMD64 ?= v3
+release:
+	go build -tags '$(TAGS)' -pgo=$(PGO) -ldflags "-X main.version=$(VERSION)" -o bin/weir ./services/weir
 
 # Starts everything on the embedded parts, sends sample events, prints the answer and keeps running.
 demo: bin/weir
@@ -71,11 +77,11 @@ chaos: build
 
 # weir and its references in one run: a table, and bench.json.
 bench:
-	go run -tags '$(TAGS)' -pgo=$(PGO) ./loadtest/cmd/weirbench
+	go run -tags '$(TAGS)' ./loadtest/cmd/weirbench
 
-# What the compiler is told of how weir runs: the sink's and the gateway's profiles under the benchmark's load. Go takes
-# the file by itself when it builds services/weir; it is made anew now and then, on a quiet machine.
-PGO = $(CURDIR)/services/weir/default.pgo
+# What the compiler is told of how weir runs: the sink's and the gateway's profiles under the benchmark's load, made anew
+# now and then.
+PGO = $(CURDIR)/services/weir/weir.pgo
 profile:
 	rm -rf bin/profiles && mkdir -p bin/profiles
 	go run -tags '$(TAGS)' -pgo=off ./loadtest/cmd/weirbench -only sink/parquet+raw/whole -profiles bin/profiles -out bin/profiles/sink.json

@@ -34,6 +34,7 @@ type row struct {
 	events int // how many are measured, of the corpus in turn
 	run    func(ctx context.Context, c child) (int64, error)
 	drive  func(ctx context.Context, addr string, corpus [][]byte, events int) error
+	fill   func(ctx context.Context, w *world, events int) error // before the process starts; nil = the corpus is there already
 }
 
 var rows = []row{
@@ -47,7 +48,8 @@ var rows = []row{
 	{name: "sink/naive", events: 100_000, run: runNaiveSink},
 	{name: "sink/parquet", events: 200_000, run: runParquet},
 	{name: "sink/naive/raw", events: 100_000, run: runNaiveSinkRaw},
-	{name: "sink/parquet+raw/whole", events: 200_000, run: runWholeSink},
+	{name: "sink/parquet+raw/whole", events: 200_000, run: runSink(wholeSink)},
+	{name: "sink/parquet+raw/1000 partitions", events: 4_000_000, run: runSink(manySink), fill: fillMany},
 	{name: "gateway/naive/batch100", events: 100_000, run: runNaiveGateway, drive: drive(100)},
 	{name: "gateway/batch100", events: 200_000, run: runGateway, drive: drive(100)},
 	{name: "gateway/naive/single", events: 20_000, run: runNaiveGateway, drive: drive(1)},

@@ -17,6 +17,7 @@ import (
 	"weir/pkg/event"
 	"weir/pkg/kafka"
 	"weir/pkg/lake"
+	"weir/pkg/settings"
 	"weir/pkg/telemetry"
 	"weir/services/gateway"
 	"weir/services/sink"
@@ -81,12 +82,29 @@ func runParquet(ctx context.Context, c child) (int64, error) {
 	return int64(size), err
 }
 
-// runWholeSink is the service as it runs: group, Parquet and raw copy, uploads, manifests, commits, notifications. It ends
+// wholeSink cuts as often as the short run needs to end.
+func wholeSink(c *sink.Config) { c.FileAge = 2 * time.Second }
+
+// manySink has a budget that a thousand lake partitions soon reach: what it holds then is cut by size.
+func manySink(c *sink.Config) {
+	c.Topic, c.FileAge, c.Memory = manyTopic, 30*time.Second, settings.Memory{Bytes: 768 * settings.MiB}
+}
+
+// runSink is the service as it runs: group, Parquet and raw copy, uploads, manifests, commits, notifications. It ends
 // when everything that the topic holds is committed.
-func runWholeSink(ctx context.Context, c child) (int64, error) {
-	cfg := sink.DefaultConfig()
+func runSink(change func(*sink.Config)) func(context.Context, child) (int64, error) {
+	return func(ctx context.Context, c child) (int64, error) {
+		cfg := sink.DefaultConfig()
+		change(&cfg)
+		return sinkAll(ctx, c, cfg)
+	}
+}
+
+func sinkAll(ctx context.Context, c child, cfg sink.Config) (int64, error) {
+	settings.BoundHeap()
+	settings.CollectAt(30) // as weir sink does
 	cfg.Kafka.Brokers = []string{c.broker}
-	cfg.TopicReplication, cfg.FileAge = 1, 2*time.Second
+	cfg.TopicReplication = 1
 	own := filepath.Base(c.dir) // each round has a lake and a group of its own
 	cfg.Lake, cfg.Group = "s3://weir/"+own, own
 	ctx, stop := context.WithCancel(ctx)
@@ -101,7 +119,7 @@ func runWholeSink(ctx context.Context, c child) (int64, error) {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- sink.Run(ctx, cfg, telemetry.Discard()) }()
-	if err := awaitCommitted(ctx, kadm.NewClient(cl), cfg.Group, ended); err != nil {
+	if err := awaitCommitted(ctx, kadm.NewClient(cl), cfg.Topic, cfg.Group, ended); err != nil {
 		return 0, err
 	}
 	stop()
@@ -127,7 +145,7 @@ func lakeBytes(dir string) (int64, error) {
 	return size, err
 }
 
-func awaitCommitted(ctx context.Context, admin *kadm.Client, group string, ended <-chan error) error {
+func awaitCommitted(ctx context.Context, admin *kadm.Client, topic, group string, ended <-chan error) error {
 	tick := time.NewTicker(250 * time.Millisecond)
 	defer tick.Stop()
 	for {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -60,6 +61,18 @@ func newWorld(ctx context.Context) (w *world, err error) {
 
 // fill produces the corpus, as a gateway would: keyed by source, compressed by lz4.
 func (w *world) fill(ctx context.Context) error {
+	return w.produce(ctx, topic, len(w.corpus), func(i int) int { return i % sources })
+}
+
+// manyTopic holds the corpus again and again, of a thousand sources of which few send most (zipf).
+const manyTopic = "weir.many"
+
+func fillMany(ctx context.Context, w *world, events int) error {
+	zipf := rand.NewZipf(rand.New(rand.NewPCG(corpusSeed, 1)), 1.1, 1, openFiles-1)
+	return w.produce(ctx, manyTopic, events, func(int) int { return int(zipf.Uint64()) })
+}
+
+func (w *world) produce(ctx context.Context, topic string, events int, sourceOf func(i int) int) error {
 	cl, err := kgo.NewClient(kgo.SeedBrokers(w.kafka.Addr()), kgo.DefaultProduceTopic(topic),
 		kgo.ProducerBatchCompression(kgo.Lz4Compression()), kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	if err != nil {
@@ -70,9 +83,9 @@ func (w *world) fill(ctx context.Context) error {
 		return fmt.Errorf("create %s: %w", topic, err)
 	}
 	faults := make(chan error, 1)
-	for i, value := range w.corpus {
-		source := i % sources
-		record := &kgo.Record{Key: fmt.Appendf(nil, "source%d", source), Value: value, Partition: int32(source % partitions)}
+	for i := range events {
+		source := sourceOf(i)
+		record := &kgo.Record{Key: fmt.Appendf(nil, "source%d", source), Value: w.corpus[i%len(w.corpus)], Partition: int32(source % partitions)}
 		cl.Produce(ctx, record, func(_ *kgo.Record, err error) {
 			if err != nil {
 				select {
@@ -106,6 +119,11 @@ func (w *world) close() {
 // measure runs one row's process. It prints its address once it is ready, where it has one; its input is closed
 // when the work is done; it prints its figures last.
 func (w *world) measure(ctx context.Context, r row) (Result, error) {
+	if r.fill != nil {
+		if err := r.fill(ctx, w, r.events); err != nil {
+			return Result{}, err
+		}
+	}
 	self, err := os.Executable()
 	if err != nil {
 		return Result{}, err
