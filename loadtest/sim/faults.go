@@ -257,6 +257,14 @@ func kafkaFaults() []Fault {
 		{"leaders move", during, func(w *World, _ *rand.Rand, _ time.Duration) {
 			w.kafka.ShufflePartitionLeaders()
 			w.hit("leaders move", 1)
+			// Apache Kafka notes where an epoch begins when its leader does, kfake with its first record; in between it denies
+			// that the epoch before has an end.
+			if w.kafka.TopicInfo(topicEvents) == nil {
+				return
+			}
+			if err := w.produceEach(fmt.Sprintf("moved-%d", time.Since(w.trace.began))); err != nil {
+				w.violation("produce after leaders moved: %v", err)
+			}
 		}},
 	}
 	for _, f := range []kfake.Fault{

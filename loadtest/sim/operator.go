@@ -3,6 +3,7 @@ package sim
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"time"
 
@@ -48,9 +49,12 @@ func operatorFaults() []Fault {
 
 const wrongClock = "the clocks of producers are wrong"
 
-// twin starts a sink under the name of another, as two deployments do: the newer one wins, the other is fenced.
+// twin starts a sink under the name of another, as two deployments do: one wins, mostly the newer, the other is fenced.
 func (w *World) twin(p *process) {
 	w.mark(p)
+	w.mu.Lock()
+	w.twins[p.slot] = true
+	w.mu.Unlock()
 	w.start("sink", p.slot)
 	select {
 	case <-p.done:
@@ -110,10 +114,15 @@ func patiently(do func() error) (err error) {
 func (w *World) recover() error {
 	k := kafka.Config{Brokers: w.brokers(), Extra: append(w.unhindered(), kgo.ProducerBatchCompression(kgo.SnappyCompression()))}
 	d := sink.DefaultConfig()
-	_, err := sink.Recover(context.Background(), sink.RecoverConfig{
+	all, err := sink.Recover(context.Background(), sink.RecoverConfig{
 		Kafka: k, Group: d.Group, Topic: d.Topic, FlushTopic: d.FlushTopic, DeadLetterTopic: d.DeadLetterTopic, Lake: w.location().String(),
 		After: time.Minute, From: -1, S3: w.s3Config(w.newLink("operator", "operator", 3)),
 	})
+	for _, r := range all {
+		if err != nil && r.Result == "refused" {
+			err = fmt.Errorf("%w; partition %d: %s", err, r.Partition, r.Why)
+		}
+	}
 	return err
 }
 
@@ -142,7 +151,7 @@ func (w *World) allCommitted() map[int32]flush.State {
 
 func commitAll(w *World, admin *kadm.Client, state func(int32) flush.State) error {
 	offsets := kadm.Offsets{}
-	for p := range w.shape.Partitions {
+	for p := range w.allCommitted() { // nobody commits what no console shows
 		o := kadm.Offset{Topic: topicEvents, Partition: p, LeaderEpoch: -1}
 		if s := state(p); s.Manifest != "" {
 			o.At, o.LeaderEpoch, o.Metadata = s.Low, s.LeaderEpoch, s.Metadata()

@@ -7,8 +7,10 @@ import (
 	"net/http"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"weir/pkg/glue"
@@ -121,13 +123,16 @@ func (w *World) over(p *process) {
 	w.mu.Lock()
 	w.processes = slices.DeleteFunc(w.processes, func(o *process) bool { return o == p })
 	asked, closing := p.asked, w.closing
+	fenced := w.twins[p.slot] && p.err != nil && strings.Contains(p.err.Error(), kerr.FencedInstanceID.Message)
 	w.ended = append(w.ended, p)
 	w.mu.Unlock()
 	w.trace.add(p.name, "ended: %v", p.err)
 	if asked {
 		return
 	}
-	w.violation("%s ended by itself: %v", p.name, p.err)
+	if !fenced {
+		w.violation("%s ended by itself: %v", p.name, p.err)
+	}
 	if !closing {
 		time.Sleep(time.Second)
 		w.start(p.kind, p.slot)
@@ -223,6 +228,13 @@ func (w *World) stopAll() {
 			if p.kind == kind {
 				w.await(p)
 			}
+		}
+	}
+	for _, p := range all { // what crashed ends too, once it gives up
+		select {
+		case <-p.done:
+		case <-time.After(shutdownPatience):
+			w.violation("%s, which crashed, does not end", p.name)
 		}
 	}
 }

@@ -160,7 +160,7 @@ func (w *World) endProduction() {
 
 // settle waits until everything that was produced is flushed and in the catalog.
 func (w *World) settle() {
-	if err := w.produceLast(); err != nil {
+	if err := w.produceEach("last"); err != nil {
 		w.violation("produce the last records: %v", err)
 		return
 	}
@@ -178,9 +178,9 @@ func (w *World) settle() {
 	}
 }
 
-// produceLast writes one event to each partition: what a transaction leaves behind its last record is no record, so
-// that the end of a log need not be reached.
-func (w *World) produceLast() error {
+// produceEach writes one event to each partition. At the end of the load too: what a transaction leaves behind its last
+// record is no record, so that the end of a log need not be reached.
+func (w *World) produceEach(name string) error {
 	client, err := w.client(kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.DefaultProduceTopic(topicEvents))
 	if err != nil {
 		return err
@@ -188,7 +188,7 @@ func (w *World) produceLast() error {
 	defer client.Close()
 	r := rand.New(rand.NewPCG(w.seed, 2))
 	for p := range w.shape.Partitions {
-		id := fmt.Sprintf("last/%d", p)
+		id := fmt.Sprintf("%s/%d", name, p)
 		w.ledger.send(id, false)
 		rec := &kgo.Record{Partition: p, Key: []byte("alpha"), Value: eventOf(r, id), Headers: []kgo.RecordHeader{{Key: headerID, Value: []byte(id)}}}
 		if err := client.ProduceSync(context.Background(), rec).FirstErr(); err != nil {

@@ -58,13 +58,18 @@ func play(t *testing.T, o Options) (r Report) {
 	return r
 }
 
+// reportedGoroutines were left behind by earlier seeds.
+var reportedGoroutines = map[string]bool{}
+
 // stacks are those of the goroutines that are in a bubble, but for one that the Kafka client now and then forgets when it
 // is closed: it waits for a poll that is over, and holds nothing but the client.
 func stacks() string {
 	buf := make([]byte, 1<<20)
 	var left []string
 	for g := range strings.SplitSeq(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
-		if strings.Contains(strings.SplitN(g, "\n", 2)[0], "synctest bubble") && !strings.Contains(g, "LeaveGroupContext") {
+		id, _, _ := strings.Cut(g, " [")
+		if strings.Contains(strings.SplitN(g, "\n", 2)[0], "synctest bubble") && !strings.Contains(g, "LeaveGroupContext") && !reportedGoroutines[id] {
+			reportedGoroutines[id] = true // they stay until the program ends
 			left = append(left, g)
 		}
 	}

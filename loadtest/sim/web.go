@@ -75,6 +75,7 @@ func (w web) before(t *trap, r *http.Request, body []byte) (*http.Response, erro
 		return nil, errReset
 	case slow:
 		time.Sleep(t.delay)
+		w.link.w.watch.excuse() // its maker may be dead when it arrives
 	case refuse:
 		return w.refusal(t), nil
 	case sayOK:

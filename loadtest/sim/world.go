@@ -88,6 +88,7 @@ type World struct {
 	ended      []*process
 	topics     map[string][16]byte
 	closing    bool
+	twins      map[int]bool // slots of static sinks of which there were two at once
 	serial     int
 }
 
@@ -136,7 +137,7 @@ const (
 
 func newWorld(o Options) (*World, error) {
 	w := &World{
-		Options: o, seed: o.Seed, counts: map[string]int{}, topics: map[string][16]byte{},
+		Options: o, seed: o.Seed, counts: map[string]int{}, topics: map[string][16]byte{}, twins: map[int]bool{},
 		shape: newShape(rand.New(rand.NewPCG(o.Seed, 1))),
 		trace: &trace{began: time.Now()},
 	}

@@ -83,6 +83,21 @@ func (p *partition) holds(ctx context.Context, offsets *flush.Offsets) error {
 	return nil
 }
 
+// unfetched says why records could not be fetched. A leader that is behind for a moment denies offsets, and the topic, that
+// are there: whether they are gone is for the log's bounds to say.
+func (p *partition) unfetched(ctx context.Context, offsets *flush.Offsets, e kgo.FetchError) error {
+	var loss *kgo.ErrDataLoss
+	switch {
+	case errors.As(e.Err, &loss):
+		return fmt.Errorf("%w: %w", worker.ErrGone, e.Err)
+	case errors.Is(e.Err, kerr.OffsetOutOfRange), errors.Is(e.Err, kerr.UnknownTopicID):
+		if err := p.holds(ctx, offsets); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("fetch %s/%d: %w", e.Topic, e.Partition, e.Err)
+}
+
 // read gives each wanted record until the last has passed.
 func (p *partition) read(ctx context.Context, cl *kgo.Client, offsets *flush.Offsets, each func(*event.Record) error) error {
 	var r event.Record
@@ -93,11 +108,7 @@ func (p *partition) read(ctx context.Context, cl *kgo.Client, offsets *flush.Off
 			return ctx.Err()
 		}
 		for _, e := range fetches.Errors() {
-			var loss *kgo.ErrDataLoss
-			if errors.Is(e.Err, kerr.OffsetOutOfRange) || errors.Is(e.Err, kerr.UnknownTopicID) || errors.As(e.Err, &loss) {
-				return fmt.Errorf("%w: %w", worker.ErrGone, e.Err)
-			}
-			return fmt.Errorf("fetch %s/%d: %w", e.Topic, e.Partition, e.Err)
+			return p.unfetched(ctx, offsets, e)
 		}
 		for k := range fetches.RecordsAll() {
 			if offsets.Contains(k.Offset) {
