@@ -65,7 +65,7 @@ fuzz:
 model:
 	go test ./pkg/flush -run TestExplore -timeout 60m -v -args -model
 
-# The assembled services under virtual time and seeded faults; `make test` plays 30 seeds.
+# The assembled services under virtual time and seeded faults; `make test` plays 30 seeds. REPORT=page.md gets the table.
 SEEDS ?= 200
 sim:
 	go test ./loadtest/sim -run TestSeeds -count=1 -timeout 60m $(if $(REPORT),-args -report $(abspath $(REPORT)),-args) -seeds $(SEEDS)

@@ -111,8 +111,7 @@ func TestSeeds(t *testing.T) {
 	if *report != "" {
 		require.NoError(t, os.WriteFile(*report, tally.page(*first, *seeds), 0o600))
 	}
-	// A fault is dealt about four times in thirty seeds, and may miss its moment each time; those of multipart uploads
-	// mostly do, because small files are staged. In two hundred none may.
+	// A fault is dealt about four times in thirty seeds, and may miss its moment each time. In two hundred none may.
 	switch {
 	case *seeds >= 200:
 		require.Empty(t, never, "these faults never happened: the test has a hole")

@@ -3,7 +3,8 @@ package sim
 import (
 	"bytes"
 	"fmt"
-	"runtime/debug"
+	"os/exec"
+	"strings"
 	"time"
 )
 
@@ -45,7 +46,7 @@ func (t *tally) add(r Report) {
 func (t *tally) page(first, n uint64) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# The simulation, seeds %d to %d\n\n", first, first+n-1)
-	fmt.Fprintf(&b, "%s, commit %s. Again: `go test ./loadtest/sim -run TestSeeds -timeout 60m -args -seed %d -seeds %d -report page.md`.\n\n",
+	fmt.Fprintf(&b, "%s, commit %s. Again: `go test ./loadtest/sim -run TestSeeds -timeout 100m -args -seed %d -seeds %d -report page.md`.\n\n",
 		time.Now().UTC().Format(time.DateOnly), commit(), first, n)
 	fmt.Fprintf(&b, "Seeds with a violation: %d. Events in Kafka %d, acknowledged %d, dead letters %d, flushes %d, files %d, virtual time %s.\n\n",
 		t.bad, t.stats.Events, t.stats.Acknowledged, t.stats.DeadLetters, t.stats.Flushes, t.stats.Files, t.stats.Virtual.Round(time.Minute))
@@ -57,14 +58,11 @@ func (t *tally) page(first, n uint64) []byte {
 	return b.Bytes()
 }
 
+// commit asks git: a test's binary does not say it.
 func commit() string {
-	info, ok := debug.ReadBuildInfo()
-	if ok {
-		for _, s := range info.Settings {
-			if s.Key == "vcs.revision" {
-				return s.Value[:7]
-			}
-		}
+	revision, err := exec.Command("git", "describe", "--always", "--dirty").Output()
+	if err != nil {
+		return "unknown"
 	}
-	return "unknown"
+	return strings.TrimSpace(string(revision))
 }

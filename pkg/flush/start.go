@@ -81,6 +81,12 @@ func (m *Machine) start() Effect {
 	return m.do(Effect{Op: ReadManifest, Key: s.Manifest})
 }
 
+// BehindManifest reports whether a manifest of flush seq, by being there, shows that a flush after s was decided: a manifest is
+// put only after the `done` of the flush before it (I1). One of the flush after a `done` s does not: it may be undecided.
+func (s State) BehindManifest(seq uint64) bool {
+	return seq > s.Seq+1 || s.Phase == Intent && seq > s.Seq
+}
+
 // former reports whether s was committed for a topic of this cluster that had the same name and was deleted: brokers that
 // take a commit by name may store one that was on its way for the topic that came after. That one is new.
 func (k *Known) former(s State) bool {

@@ -12,6 +12,7 @@ import (
 
 	"weir/pkg/flush"
 	"weir/pkg/kafka"
+	"weir/pkg/lake"
 	"weir/pkg/settings"
 	"weir/services/sink/internal/group"
 )
@@ -202,4 +203,19 @@ func TestRecoverFromBackup(t *testing.T) {
 			w.requireOnce()
 		})
 	}
+}
+
+// The next flush's manifest cannot be read: nobody knows whether it was decided, and the partition stops.
+func TestStopsBeforeAnUnreadableManifest(t *testing.T) {
+	w := newWorld(t, 1)
+	w.produceEvents(0, []string{"a"}, 5)
+	p := w.start()
+	w.awaitFlushed()
+	require.NoError(t, p.end())
+	s, _ := w.state(0)
+	owner := lake.Owner{Group: w.cfg.Group, Topic: w.cfg.Topic, TopicID: w.topicID()}
+	require.NoError(t, w.store.Put(t.Context(), owner.ManifestKey(s.Seq+1, "00dc6ff7-c1ae-700a-9061-046bcfa54db1"), []byte("{}")))
+	w.stopped()
+	_, err := w.recover()
+	require.ErrorIs(t, err, ErrUnrecovered)
 }

@@ -17,9 +17,8 @@ import (
 
 // later finds the key of a manifest that shows that a flush after s was decided, "" where
 // there is none: a group whose offsets came back from a backup is behind its lake, and the
-// gate need not have heard of it. A manifest follows its predecessor's `done` (I1), so one
-// of the second next flush is enough; of the next flush one may have been left undecided,
-// and an object of it has to be visible.
+// gate need not have heard of it. Of the next flush a manifest may have been left
+// undecided: then an object of it has to be visible.
 func (s *session) later(ctx context.Context, owner lake.Owner, state flush.State) (key string, err error) {
 	err = s.g.retry.Do(ctx, worker.DependencyS3, "look for later manifests", func() error {
 		key, err = s.laterThan(ctx, owner, state)
@@ -38,7 +37,7 @@ func (s *session) laterThan(ctx context.Context, owner lake.Owner, state flush.S
 		if err != nil {
 			continue
 		}
-		if seq > state.Seq+1 || state.Phase == flush.Intent {
+		if state.BehindManifest(seq) {
 			return o.Key, nil
 		}
 		visible, err := s.anyVisible(ctx, o.Key)
@@ -55,7 +54,9 @@ func (s *session) laterThan(ctx context.Context, owner lake.Owner, state flush.S
 // looking bounds the requests of anyVisible that run at once: a manifest may name thousands of files.
 const looking = 16
 
-// anyVisible tells whether one of the files of a manifest is there. A manifest that cannot be read says nothing.
+// anyVisible tells whether one of the files of a manifest is there. Of one that cannot be
+// read, of a newer weir perhaps, nobody knows: it counts as if, and weir sink recover says
+// what is wrong with it.
 func (s *session) anyVisible(ctx context.Context, key string) (bool, error) {
 	body, _, err := s.g.c.Store.Get(ctx, key)
 	if err != nil {
@@ -63,7 +64,7 @@ func (s *session) anyVisible(ctx context.Context, key string) (bool, error) {
 	}
 	m, err := codec.DecodeManifest(key, body)
 	if err != nil {
-		return false, nil //nolint:nilerr // it was not decided by anybody who could read it
+		return true, nil //nolint:nilerr // the partition stops, and is not guessed about
 	}
 	var visible atomic.Bool
 	heads, ctx := errgroup.WithContext(ctx)
