@@ -76,7 +76,7 @@ type rig struct {
 	store *s3.Store
 
 	tel   *telemetry.Telemetry
-	lines chan map[string]any
+	lines logLines
 	stop  func()
 }
 
@@ -100,20 +100,23 @@ func newRig(t *testing.T) *rig {
 	return r
 }
 
-// Write takes the log, a line each.
-func (r *rig) Write(p []byte) (int, error) {
+// logLines is one run's log, a line each. The next run has its own: a Kafka client's last goroutine may still write
+// when the run has ended.
+type logLines chan map[string]any
+
+func (l logLines) Write(p []byte) (int, error) {
 	for line := range bytes.Lines(p) {
 		var m map[string]any
 		if err := json.Unmarshal(line, &m); err == nil {
-			r.lines <- m
+			l <- m
 		}
 	}
 	return len(p), nil
 }
 
 func (r *rig) start() {
-	r.lines = make(chan map[string]any, 10_000)
-	tel, err := telemetry.Start(r.t.Context(), telemetry.Options{Service: "catalog", LogLevel: "debug", Output: r})
+	r.lines = make(logLines, 10_000)
+	tel, err := telemetry.Start(r.t.Context(), telemetry.Options{Service: "catalog", LogLevel: "debug", Output: r.lines})
 	require.NoError(r.t, err)
 	r.tel = tel
 	ctx, cancel := context.WithCancel(context.Background())
