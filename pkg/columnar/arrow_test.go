@@ -38,6 +38,9 @@ func readArrow(t testing.TB, b []byte) []row {
 		}
 		require.Equal(t, len(out), at, name)
 	}
+	for i := range out {
+		out[i].drop()
+	}
 	return out
 }
 
@@ -52,6 +55,12 @@ func arrowValue(t testing.TB, a arrow.Array, i int) any {
 		return a.Value(i)
 	case *array.Int64:
 		return a.Value(i)
+	case *array.Float64:
+		return a.Value(i)
+	case *array.Boolean:
+		return a.Value(i)
+	case *array.Date32:
+		return int32(a.Value(i))
 	case *array.Timestamp:
 		return int64(a.Value(i))
 	case *array.Map:

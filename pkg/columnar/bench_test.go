@@ -68,11 +68,19 @@ func BenchmarkDecode(b *testing.B) {
 // BenchmarkAppend is the sink's work on an event: Decode and Append, row groups of 100,000, the output dropped.
 func BenchmarkAppend(b *testing.B) {
 	rs := records(benchEvents)
-	for _, codec := range []string{"zstd", "snappy", "none"} {
-		b.Run(codec, func(b *testing.B) {
+	for _, with := range []struct {
+		name, codec string
+		promoted    []lake.Promoted
+	}{{"zstd", "zstd", nil}, {"snappy", "snappy", nil}, {"none", "none", nil}, {"promoted", "zstd", promoted}} {
+		b.Run(with.name, func(b *testing.B) {
 			var out countWriter
-			f := newFile(b, &out, Options{Codec: codec})
+			l, err := NewLayout(lake.EventLogs().Schema, Options{Codec: with.codec, Promoted: with.promoted})
+			require.NoError(b, err)
+			f := l.NewFile(&out)
 			var v event.View
+			if with.promoted != nil {
+				v.Promotion = event.NewPromotion(with.promoted)
+			}
 			defer cpu(b)()
 			for i := range b.N {
 				r := &rs[i%len(rs)]

@@ -3,6 +3,7 @@ package columnar
 import (
 	"bytes"
 	"encoding/binary"
+	"math"
 	"unicode/utf8"
 
 	"github.com/parquet-go/parquet-go/format"
@@ -111,6 +112,9 @@ func after(r rune) (rune, bool) {
 }
 
 func boundsOfNumbers(v []int64, kind format.Type) bounds {
+	if kind == format.Double {
+		return boundsOfDoubles(v)
+	}
 	least, greatest := v[0], v[0]
 	for _, x := range v {
 		least, greatest = min(least, x), max(greatest, x)
@@ -118,9 +122,34 @@ func boundsOfNumbers(v []int64, kind format.Type) bounds {
 	return bounds{least: appendNumber(nil, least, kind), greatest: appendNumber(nil, greatest, kind), known: true}
 }
 
+// boundsOfDoubles makes no difference between 0 and -0, as the format asks (parquet.thrift, ColumnOrder). What is no
+// number does not come: JSON has none.
+func boundsOfDoubles(v []int64) bounds {
+	least, greatest := double(v[0]), double(v[0])
+	for _, bits := range v {
+		least, greatest = min(least, double(bits)), max(greatest, double(bits))
+	}
+	if least == 0 {
+		least = math.Copysign(0, -1)
+	}
+	if greatest == 0 {
+		greatest = 0
+	}
+	return bounds{least: appendDouble(nil, least), greatest: appendDouble(nil, greatest), known: true}
+}
+
+func double(bits int64) float64 { return math.Float64frombits(uint64(bits)) }
+
+func appendDouble(dst []byte, v float64) []byte {
+	return binary.LittleEndian.AppendUint64(dst, math.Float64bits(v))
+}
+
 func appendNumber(dst []byte, v int64, kind format.Type) []byte {
-	if kind == format.Int32 {
+	switch kind {
+	case format.Int32:
 		return binary.LittleEndian.AppendUint32(dst, uint32(v))
+	case format.Boolean:
+		return append(dst, byte(v))
 	}
 	return binary.LittleEndian.AppendUint64(dst, uint64(v))
 }
@@ -132,6 +161,8 @@ func less(a, b []byte, kind format.Type) bool {
 		return int32(binary.LittleEndian.Uint32(a)) < int32(binary.LittleEndian.Uint32(b))
 	case format.Int64:
 		return int64(binary.LittleEndian.Uint64(a)) < int64(binary.LittleEndian.Uint64(b))
+	case format.Double:
+		return double(int64(binary.LittleEndian.Uint64(a))) < double(int64(binary.LittleEndian.Uint64(b)))
 	}
 	return bytes.Compare(a, b) < 0
 }

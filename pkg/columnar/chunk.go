@@ -5,9 +5,11 @@ import "github.com/parquet-go/parquet-go/format"
 // chunk is what a leaf has of the open row group.
 type chunk struct {
 	dict    *dict // the dictionary; nil where there is none
+	begun   bool  // in this row group
 	closed  bool  // the dictionary is too large: earlier pages refer to it, later ones do not
 	refused bool  // a dictionary did not pay in this file
 	pages   []page
+	rows    int      // of the pages
 	hashes  []uint64 // for the Bloom filter
 }
 
@@ -20,7 +22,7 @@ const (
 
 // begin readies c for a row group.
 func (c *chunk) begin(l *leaf) {
-	*c = chunk{refused: c.refused}
+	*c = chunk{begun: true, refused: c.refused}
 	if l.encoding == dictionary && !c.refused {
 		c.dict = new(dict)
 	}

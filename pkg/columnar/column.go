@@ -28,9 +28,36 @@ const (
 	fromTopic  // the record's topic
 )
 
-func columnsOf(s lake.Schema) ([]column, error) {
+// slots are the leaves of promoted paths: of each path one a side, or none.
+type slots [][lake.Sides]int16
+
+const noLeaf = -1
+
+// promote adds the leaves of promoted paths behind those of the table's own columns.
+func (l *Layout) promote(paths []lake.Promoted, names map[string]bool) error {
+	for _, p := range paths {
+		var slot [lake.Sides]int16
+		for s := range lake.Sides {
+			c, ok := p.Column(s)
+			if slot[s] = noLeaf; !ok {
+				continue
+			}
+			if names[c.Name] {
+				return fmt.Errorf("column %s stands twice in the schema", c.Name)
+			}
+			names[c.Name] = true
+			slot[s] = int16(len(l.leaves))
+			elements, leaves := elementsOf(c)
+			leaves[0].sparse = true
+			l.elements, l.leaves = append(l.elements, elements...), append(l.leaves, leaves...)
+		}
+		l.slots = append(l.slots, slot)
+	}
+	return nil
+}
+
+func columnsOf(s lake.Schema, names map[string]bool) ([]column, error) {
 	columns := make([]column, len(s))
-	names := make(map[string]bool, len(s))
 	for i, c := range s {
 		var ok bool
 		if columns[i], ok = columnOf(c); !ok {

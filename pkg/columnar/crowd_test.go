@@ -15,7 +15,7 @@ import (
 // Many files, few of which see most events, stay within the memory of their layout; each still holds its own rows.
 func TestCrowdedFilesKeepWithinTheBound(t *testing.T) {
 	const bound, files, events = 8 << 20, 200, 40_000
-	l, err := NewLayout(lake.EventLogs().Schema, Options{RowsBytes: bound})
+	l, err := NewLayout(lake.EventLogs().Schema, Options{RowsBytes: bound, Promoted: promoted})
 	require.NoError(t, err)
 	outs := make([]bytes.Buffer, files)
 	open := make([]*File, files)
@@ -25,7 +25,7 @@ func TestCrowdedFilesKeepWithinTheBound(t *testing.T) {
 	rs := records(2000)
 	zipf := rand.NewZipf(rand.New(rand.NewPCG(1, 2)), 1.1, 1, files-1)
 	wants := make([][]row, files)
-	var v event.View
+	v := event.View{Promotion: event.NewPromotion(promoted)}
 	most := int64(0)
 	for i := range events {
 		r := rs[i%len(rs)]

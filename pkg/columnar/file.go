@@ -38,6 +38,7 @@ type File struct {
 	lent     *[]builder // the set that builders are of
 	builders []builder  // nil while the file is cold
 	chunks   []chunk
+	used     []bool  // by leaf: row groups that are written have it
 	groups   []group // that are written
 
 	groupRows             int   // rows of the open row group that the builders have or had
@@ -71,7 +72,7 @@ func (f *File) Append(r *event.Record, v *event.View) error {
 	f.rows++
 	if f.builders != nil {
 		f.gather(r, v, len(r.Value))
-	} else if f.tail.add(f.layout.columns, r, v) {
+	} else if f.tail.add(f.layout, r, v) {
 		f.count()
 	}
 	if f.groupRows+f.tail.rows >= f.layout.options.RowGroupRows || f.groupSize+f.warmth >= rowGroupBytes {

@@ -193,6 +193,16 @@ func TestFooter(t *testing.T) {
 				element{"value", "BYTE_ARRAY", "STRING", "OPTIONAL", c.ValueID})
 		}
 	}
+	// Of the promoted columns the file has those of which it has values; these two events have a text for an IP address
+	// that should be a number.
+	ids := map[string]int32{}
+	for _, p := range promoted {
+		ids[p.Name] = p.FieldID
+	}
+	want = append(want,
+		element{"context_ip__string", "BYTE_ARRAY", "STRING", "OPTIONAL", ids["context_ip"] + int32(lake.SideString)},
+		element{"context_page_url", "BYTE_ARRAY", "STRING", "OPTIONAL", ids["context_page_url"]},
+		element{"properties_total", "DOUBLE", "", "OPTIONAL", ids["properties_total"]})
 	require.Equal(t, want, got)
 }
 
@@ -425,13 +435,15 @@ func TestBufferedIsHonest(t *testing.T) {
 		return int64(m.HeapAlloc)
 	}
 	rs := records(2000)
-	var v event.View
+	v := event.View{Promotion: event.NewPromotion(promoted)}
+	l, err := NewLayout(lake.EventLogs().Schema, Options{Promoted: promoted})
+	require.NoError(t, err)
 	for _, c := range []struct{ files, rows int }{{50, 0}, {50, 1}, {20, 300}, {8, 1000}, {2, 5000}, {1, 15_000}} {
 		before := heap()
 		files := make([]*File, c.files)
 		said := int64(0)
 		for i := range files {
-			f := newFile(t, io.Discard, Options{})
+			f := l.NewFile(io.Discard)
 			for j := range c.rows {
 				r := &rs[j%len(rs)]
 				v.Decode(r)
@@ -451,7 +463,7 @@ func TestBufferedIsHonest(t *testing.T) {
 func TestAppendAllocatesNothing(t *testing.T) {
 	rs := records(500)
 	f := newFile(t, io.Discard, Options{})
-	var v event.View
+	v := event.View{Promotion: event.NewPromotion(promoted)}
 	i := 0
 	next := func() {
 		r := &rs[i%len(rs)]

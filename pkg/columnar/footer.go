@@ -2,6 +2,8 @@ package columnar
 
 import (
 	"encoding/binary"
+	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/parquet-go/parquet-go/bloom"
@@ -16,10 +18,10 @@ const bloomBits = 10
 
 // group is what the footer says of a row group that is written, and the page indexes that stand before the footer.
 type group struct {
-	format.RowGroup
-	columns []*format.ColumnIndex // nil for leaves without bounds
-	offsets []*format.OffsetIndex
-	held    int64
+	format.RowGroup                       // with a chunk for each leaf of the layout; those that no row group uses are empty
+	columns         []*format.ColumnIndex // nil for leaves without bounds
+	offsets         []*format.OffsetIndex
+	held            int64
 }
 
 // writeGroup writes the pages of the open row group, leaf by leaf, and behind them the Bloom filters.
@@ -29,15 +31,20 @@ func (f *File) writeGroup() error {
 	}
 	s := presses.Get().(*press)
 	defer s.giveBack()
-	g := group{RowGroup: format.RowGroup{NumRows: int64(f.groupRows), FileOffset: f.out.n, Ordinal: int16(len(f.groups))}}
+	if err := f.admit(s); err != nil {
+		return err
+	}
+	n := len(f.chunks)
+	g := group{
+		RowGroup: format.RowGroup{NumRows: int64(f.groupRows), FileOffset: f.out.n, Ordinal: int16(len(f.groups)), Columns: make(thrift.Slice[format.ColumnChunk], n)},
+		columns:  make([]*format.ColumnIndex, n), offsets: make([]*format.OffsetIndex, n),
+	}
 	for i := range f.chunks {
-		c, err := f.writeChunk(s, i, &g)
-		if err != nil {
-			return err
+		if f.used[i] {
+			if err := f.writeChunk(s, i, &f.chunks[i], &g); err != nil {
+				return err
+			}
 		}
-		g.Columns = append(g.Columns, c)
-		g.TotalByteSize += c.MetaData.TotalUncompressedSize
-		g.TotalCompressedSize += c.MetaData.TotalCompressedSize
 	}
 	for i := range f.chunks {
 		if err := f.writeBloom(f.chunks[i].hashes, &g.Columns[i].MetaData); err != nil {
@@ -46,6 +53,39 @@ func (f *File) writeGroup() error {
 		f.chunks[i] = chunk{refused: f.chunks[i].refused}
 	}
 	f.groups = append(f.groups, g)
+	return nil
+}
+
+// admit takes leaves into the file that have their first value in the open row group. The row groups before it get a
+// chunk of NULLs, which stands behind their others: a chunk may stand anywhere.
+func (f *File) admit(s *press) error {
+	for i := range f.chunks {
+		if f.used[i] || f.layout.leaves[i].sparse && len(f.chunks[i].pages) == 0 {
+			continue
+		}
+		f.used[i] = true
+		for j := range f.groups {
+			g := &f.groups[j]
+			var empty chunk
+			if err := f.writeChunk(s, i, &empty, g); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// fill gives the rows of a sparse leaf behind its last value their levels.
+func (f *File) fill(s *press, i int, c *chunk, rows int) error {
+	if !f.layout.leaves[i].sparse || c.rows == rows {
+		return nil
+	}
+	p, err := s.page(f.layout, &f.layout.leaves[i], c, new(builder), make([]byte, rows-c.rows), nil)
+	if err != nil {
+		return fmt.Errorf("encode column %s: %w", f.layout.leaves[i].path[0], err)
+	}
+	p.rows = rows - c.rows
+	c.pages, c.rows = append(c.pages, p), rows
 	return nil
 }
 
@@ -58,8 +98,11 @@ func (f *File) writeMagic() error {
 }
 
 // writeChunk writes the dictionary and the pages of a leaf.
-func (f *File) writeChunk(s *press, i int, g *group) (format.ColumnChunk, error) {
-	l, c := &f.layout.leaves[i], &f.chunks[i]
+func (f *File) writeChunk(s *press, i int, c *chunk, g *group) error {
+	if err := f.fill(s, i, c, int(g.NumRows)); err != nil {
+		return err
+	}
+	l := &f.layout.leaves[i]
 	m := format.ColumnMetaData{
 		Type:         l.kind,
 		Encoding:     thrift.Slice[format.Encoding]{format.RLE}, // of levels
@@ -70,10 +113,10 @@ func (f *File) writeChunk(s *press, i int, g *group) (format.ColumnChunk, error)
 	if refers(c.pages) {
 		b, whole, err := s.dictionaryPage(c.dict, f.layout)
 		if err != nil {
-			return format.ColumnChunk{}, err
+			return err
 		}
 		if _, err := f.out.Write(b); err != nil {
-			return format.ColumnChunk{}, err
+			return err
 		}
 		m.DictionaryPageOffset = start
 		m.TotalUncompressedSize = whole
@@ -82,13 +125,16 @@ func (f *File) writeChunk(s *press, i int, g *group) (format.ColumnChunk, error)
 	m.DataPageOffset = f.out.n
 	offsets, err := f.writePages(c.pages, &m)
 	if err != nil {
-		return format.ColumnChunk{}, err
+		return err
 	}
 	m.TotalCompressedSize = f.out.n - start
 	all := c.bounds(l.kind)
 	m.Statistics.MinValue, m.Statistics.MaxValue = all.least, all.greatest
-	g.note(f.layout, c, l, all, offsets)
-	return format.ColumnChunk{MetaData: m}, nil
+	g.note(f.layout, c, i, all, offsets)
+	g.Columns[i].MetaData = m
+	g.TotalByteSize += m.TotalUncompressedSize
+	g.TotalCompressedSize += m.TotalCompressedSize
+	return nil
 }
 
 func refers(pages []page) bool {
@@ -136,19 +182,16 @@ func count(m *format.ColumnMetaData, kind format.PageType, e format.Encoding) {
 }
 
 // note keeps the page indexes of a leaf.
-func (g *group) note(layout *Layout, c *chunk, l *leaf, all bounds, offsets *format.OffsetIndex) {
+func (g *group) note(layout *Layout, c *chunk, i int, all bounds, offsets *format.OffsetIndex) {
 	if layout.options.Plain {
-		g.columns, g.offsets = append(g.columns, nil), append(g.offsets, nil)
 		return
 	}
-	g.offsets = append(g.offsets, offsets)
+	g.offsets[i] = offsets
 	g.held += indexBytes * int64(len(c.pages))
-	var columns *format.ColumnIndex
-	if l.bounds && (all.known || allEmpty(c.pages)) {
-		columns = columnIndex(c.pages, l.kind)
+	if l := &layout.leaves[i]; l.bounds && (all.known || allEmpty(c.pages)) {
+		g.columns[i] = columnIndex(c.pages, l.kind)
 		g.held += indexBytes * int64(len(c.pages))
 	}
-	g.columns = append(g.columns, columns)
 }
 
 // indexBytes is about what the page index of a page holds.
@@ -233,17 +276,26 @@ func (f *File) writeFooter() error {
 	if err := f.writeIndexes(); err != nil {
 		return err
 	}
+	schema, leaves := f.schema()
 	m := format.FileMetaData{
 		Version:          1,
-		Schema:           f.layout.elements,
+		Schema:           schema,
 		NumRows:          f.rows,
 		KeyValueMetadata: append(f.layout.metadata[:len(f.layout.metadata):len(f.layout.metadata)], f.origin()...),
 		CreatedBy:        f.layout.options.CreatedBy,
 		RowGroups:        make(thrift.Slice[format.RowGroup], len(f.groups)),
-		ColumnOrders:     make(thrift.Slice[format.ColumnOrder], len(f.layout.leaves)),
+		ColumnOrders:     make(thrift.Slice[format.ColumnOrder], leaves),
 	}
 	for i := range f.groups {
-		m.RowGroups[i] = f.groups[i].RowGroup
+		g := f.groups[i].RowGroup
+		all := g.Columns
+		g.Columns = make(thrift.Slice[format.ColumnChunk], 0, leaves)
+		for j := range all {
+			if f.used[j] {
+				g.Columns = append(g.Columns, all[j])
+			}
+		}
+		m.RowGroups[i] = g
 	}
 	for i := range m.ColumnOrders {
 		m.ColumnOrders[i].Value = &format.TypeDefinedOrder{}
@@ -254,6 +306,25 @@ func (f *File) writeFooter() error {
 	}
 	_, err = f.out.Write(append(binary.LittleEndian.AppendUint32(nil, uint32(n)), magic...))
 	return err
+}
+
+// schema is that of the columns which the file has, and how many leaves these are. A file without a row group has those
+// that every file has.
+func (f *File) schema() (elements []format.SchemaElement, leaves int) {
+	l := f.layout
+	own := 0
+	for own < len(l.leaves) && !l.leaves[own].sparse {
+		own++
+	}
+	first := len(l.elements) - (len(l.leaves) - own) // element of the first promoted leaf
+	elements, leaves = slices.Clone(l.elements[:first]), own
+	for i := own; i < len(l.leaves); i++ {
+		if f.used[i] {
+			elements, leaves = append(elements, l.elements[first+i-own]), leaves+1
+		}
+	}
+	elements[0] = root(len(l.columns) + leaves - own)
+	return elements, leaves
 }
 
 // writeIndexes writes first all column indexes and then all offset indexes, as the format asks (PageIndex.md).

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/parquet-go/parquet-go/format"
+
 	"weir/pkg/event"
 )
 
@@ -27,7 +29,7 @@ func (f *File) warm() {
 	}
 	f.builders = (*f.lent)[:len(f.layout.leaves)]
 	for i := range f.builders {
-		f.builders[i].begin(f.groupRows)
+		f.builders[i].begin(f.chunks[i].rows)
 	}
 }
 
@@ -46,7 +48,9 @@ func (f *File) cool() {
 // open readies the leaves for a row group.
 func (f *File) open() {
 	for i := range f.chunks {
-		f.chunks[i].begin(&f.layout.leaves[i])
+		if l := &f.layout.leaves[i]; !l.sparse {
+			f.chunks[i].begin(l)
+		}
 	}
 }
 
@@ -69,7 +73,7 @@ func (f *File) replay() {
 	for _, rows := range f.tail.chunks {
 		for d := (reader{rows}); len(d.b) > 0; {
 			before := len(d.b)
-			d.row(f.layout.columns, &row.record, &row.view)
+			d.row(f.layout, &row.record, &row.view)
 			f.gather(&row.record, &row.view, before-len(d.b))
 		}
 	}
@@ -104,6 +108,11 @@ func (f *File) gather(r *event.Record, v *event.View, size int) {
 			f.text(c.leaf, row, []byte(r.Topic))
 		}
 	}
+	if len(f.layout.slots) > 0 {
+		for i := range v.Cells {
+			f.cell(row, &v.Cells[i])
+		}
+	}
 	f.groupRows++
 	f.batchRows++
 	if f.batchBytes += size; f.batchRows >= min(batchRows, f.layout.options.PageRows) || f.batchBytes >= batchBytes {
@@ -120,6 +129,20 @@ func (f *File) text(leaf, row int, value []byte) {
 		b.indexes = append(b.indexes, d.index(value))
 	} else {
 		b.text(value)
+	}
+}
+
+// cell adds the value of a promoted path.
+func (f *File) cell(row int, c *event.Cell) {
+	leaf := int(f.layout.slots[c.Path][c.Side])
+	l := &f.layout.leaves[leaf]
+	if chunk := &f.chunks[leaf]; !chunk.begun {
+		chunk.begin(l)
+	}
+	if l.kind == format.ByteArray {
+		f.text(leaf, row, c.Text)
+	} else {
+		f.builders[leaf].number(row, c.Number)
 	}
 }
 
@@ -163,6 +186,9 @@ func (f *File) endPages(all bool) error {
 	for i := 0; i < len(f.builders); i++ {
 		b := &f.builders[i]
 		if !leaves[i].repeated {
+			if leaves[i].sparse && b.values == 0 {
+				continue // its rows get their levels with the next value, or when the row group is written
+			}
 			if all || b.full(f.groupRows, f.layout.options.PageRows) || f.chunks[i].overfull() {
 				b.absent(f.groupRows, false)
 				if err := f.endPage(i, b.defs, nil); err != nil {
@@ -209,6 +235,7 @@ func (f *File) endPage(i int, defs, reps []byte) error {
 	}
 	p.rows = f.groupRows - b.first
 	f.chunks[i].pages = append(f.chunks[i].pages, p)
+	f.chunks[i].rows = f.groupRows
 	f.groupSize += p.whole
 	f.pageBytes += int64(len(p.bytes)) + pageOverhead
 	b.begin(f.groupRows)

@@ -22,6 +22,7 @@ type Options struct {
 	CreatedBy    string            // application, version and build, as the footer wants them
 	Metadata     map[string]string // key-value metadata of the footer
 	Plain        bool              // no bounds, no page index, no checksums, no Bloom filter: to measure what they cost
+	Promoted     []lake.Promoted   // by the paths of the views' Promotion, in their order; a file has those of which it has values
 }
 
 // Layout is how the files of one schema are written. It is made once, and any number of goroutines make files of it.
@@ -29,6 +30,7 @@ type Layout struct {
 	options  Options
 	columns  []column
 	leaves   []leaf
+	slots    slots // of promoted paths, whose leaves and elements, one each, are the last
 	elements []format.SchemaElement
 	codec    format.CompressionCodec
 	metadata []format.KeyValue
@@ -39,7 +41,8 @@ type Layout struct {
 
 // NewLayout checks that every column of s is one that events have.
 func NewLayout(s lake.Schema, o Options) (*Layout, error) {
-	columns, err := columnsOf(s)
+	names := make(map[string]bool)
+	columns, err := columnsOf(s, names)
 	if err != nil {
 		return nil, fmt.Errorf("lay out Parquet files: %w", err)
 	}
@@ -63,6 +66,9 @@ func NewLayout(s lake.Schema, o Options) (*Layout, error) {
 		elements, leaves := elementsOf(c)
 		l.elements, l.leaves = append(l.elements, elements...), append(l.leaves, leaves...)
 	}
+	if err := l.promote(o.Promoted, names); err != nil {
+		return nil, fmt.Errorf("lay out Parquet files: %w", err)
+	}
 	for _, k := range slices.Sorted(maps.Keys(o.Metadata)) {
 		l.metadata = append(l.metadata, format.KeyValue{Key: k, Value: o.Metadata[k]})
 	}
@@ -73,7 +79,7 @@ func NewLayout(s lake.Schema, o Options) (*Layout, error) {
 // needs Abandon.
 func (l *Layout) NewFile(out io.Writer) *File {
 	l.files.Add(1)
-	return &File{layout: l, out: counter{w: out}, chunks: make([]chunk, len(l.leaves)), first: -1}
+	return &File{layout: l, out: counter{w: out}, chunks: make([]chunk, len(l.leaves)), used: make([]bool, len(l.leaves)), first: -1}
 }
 
 // crowded tells whether a file whose rows hold so many bytes should make pages of them although they are few: all rows

@@ -36,7 +36,10 @@ func matrixEvents(absent func(int) bool) []*event.Record {
 		if !absent(i) {
 			e["userId"], e["event"], e["version"] = fmt.Sprintf("u%d", i*7919), fmt.Sprintf("Event %d", i%3), nil
 			e["timestamp"] = fmt.Sprintf("2026-11-23T10:%02d:%02d.%03dZ", i%60, i*7%60, i*31%1000)
-			e["properties"] = map[string]any{"k": i % 5, fmt.Sprintf("k%d", i%11): nil, "long": fmt.Sprint("é", i*i)}
+			e["properties"] = map[string]any{
+				"k": i % 5, fmt.Sprintf("k%d", i%11): nil, "long": fmt.Sprint("é", i*i), "d": float64(i*i)/8 - 1000, "b": i%3 == 0,
+				"at": e["timestamp"], "day": fmt.Sprintf("20%02d-02-%02d", i%100, 1+i%28), "revenue": odd(i, 41), "quantity": odd(i, 100), "price": i,
+			}
 			e["traits"] = map[string]any{}
 		}
 		value, _ := json.Marshal(e)
@@ -45,6 +48,14 @@ func matrixEvents(absent func(int) bool) []*event.Record {
 		records = append(records, r)
 	}
 	return records
+}
+
+// odd is a number, or now and then anything else.
+func odd(i, every int) any {
+	if i%every > 0 {
+		return i
+	}
+	return []any{"text", true, 0.5, []int{i}, map[string]int{"a": i}, nil, uint64(1<<63 + 1)}[i/every%7]
 }
 
 // Every codec, pattern of NULLs and place of a page's end, read by two readers that share no code with each other; DuckDB

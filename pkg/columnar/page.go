@@ -65,10 +65,30 @@ func appendValues(dst []byte, l *leaf, c *chunk, b *builder) ([]byte, format.Enc
 			size = 32
 		}
 		return appendDelta(dst, b.numbers, size), format.DeltaBinaryPacked
+	case l.encoding == bitwise:
+		return appendBits(dst, b.numbers), format.Plain
+	case l.kind == format.Double:
+		for _, bits := range b.numbers {
+			dst = binary.LittleEndian.AppendUint64(dst, uint64(bits))
+		}
+		return dst, format.Plain
 	case len(b.indexes) > 0:
 		return appendIndexes(dst, b.indexes, c.dict.len()), format.RLEDictionary
 	}
 	return append(dst, b.plain...), format.Plain
+}
+
+// appendBits appends booleans, the first in the lowest bit (Encodings.md, "PLAIN = 0").
+func appendBits(dst []byte, v []int64) []byte {
+	for len(v) > 0 {
+		n := min(len(v), 8)
+		b := byte(0)
+		for i, bit := range v[:n] {
+			b |= byte(bit) << i
+		}
+		dst, v = append(dst, b), v[n:]
+	}
+	return dst
 }
 
 func (s *press) boundsOf(l *leaf, c *chunk, b *builder) bounds {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"math"
 	"testing"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 
 	"weir/pkg/event"
 	"weir/pkg/lake"
+	"weir/pkg/promote"
 )
 
 // row is what stands in a row, by column: nil, string, int32, int64, or entries.
@@ -19,6 +21,57 @@ type row map[string]any
 
 // entries of a map column; a nil value is NULL.
 type entries map[string]*string
+
+// promoted are the default columns and some whose values the tests' events change the types of.
+var promoted = func() []lake.Promoted {
+	var list promote.List
+	if err := list.UnmarshalText([]byte("default, properties.k: bigint, properties.long: string, properties.d: double, properties.b: boolean, " +
+		"properties.at: timestamp, properties.day: date, context.ip: bigint, traits.a: boolean")); err != nil {
+		panic(err)
+	}
+	r, _, err := promote.Registry{}.Extend(list.Paths)
+	if err != nil {
+		panic(err)
+	}
+	return r.Promoted(list.Paths)
+}()
+
+// promotedTypes of all their columns, those beside them included.
+var promotedTypes = func() map[string]lake.Type {
+	types := map[string]lake.Type{}
+	for _, p := range promoted {
+		for s := range lake.Sides {
+			if c, ok := p.Column(s); ok {
+				types[c.Name] = c.Type
+			}
+		}
+	}
+	return types
+}()
+
+// drop leaves out what a row has not of promoted columns: a file has them or not.
+func (r row) drop() row {
+	for name := range promotedTypes {
+		if r[name] == nil {
+			delete(r, name)
+		}
+	}
+	return r
+}
+
+func cellValue(typ lake.Type, c event.Cell) any {
+	switch typ {
+	case lake.Double:
+		return math.Float64frombits(uint64(c.Number))
+	case lake.Boolean:
+		return c.Number == 1
+	case lake.Date:
+		return int32(c.Number)
+	case lake.String:
+		return string(c.Text)
+	}
+	return c.Number
+}
 
 // rowOf is the row that an event should become.
 func rowOf(r *event.Record, v *event.View) row {
@@ -52,6 +105,10 @@ func rowOf(r *event.Record, v *event.View) row {
 			}
 		}
 		out[name] = e
+	}
+	for _, cell := range v.Cells {
+		c, _ := promoted[cell.Path].Column(cell.Side)
+		out[c.Name] = cellValue(c.Type, cell)
 	}
 	return out
 }
@@ -105,7 +162,7 @@ func rowFrom(t testing.TB, leaves []string, values parquet.Row) row {
 		i++
 		out[leaves[i]] = mapFrom(t, vs, columns[i])
 	}
-	return out
+	return out.drop()
 }
 
 func scalarFrom(v parquet.Value) any {
@@ -116,6 +173,10 @@ func scalarFrom(v parquet.Value) any {
 		return v.Int64()
 	case v.Kind() == parquet.Int32:
 		return v.Int32()
+	case v.Kind() == parquet.Double:
+		return v.Double()
+	case v.Kind() == parquet.Boolean:
+		return v.Boolean()
 	}
 	return string(v.ByteArray())
 }
@@ -157,6 +218,7 @@ func record(i int, value string) *event.Record {
 
 // newFile is a file with a layout of its own.
 func newFile(t testing.TB, out io.Writer, o Options) *File {
+	o.Promoted = promoted
 	l, err := NewLayout(lake.EventLogs().Schema, o)
 	require.NoError(t, err)
 	return l.NewFile(out)
@@ -167,7 +229,7 @@ func write(t testing.TB, o Options, records ...*event.Record) ([]byte, []row) {
 	var out bytes.Buffer
 	f := newFile(t, &out, o)
 	var want []row
-	var v event.View
+	v := event.View{Promotion: event.NewPromotion(promoted)}
 	for _, r := range records {
 		require.Equal(t, event.Reason(""), v.Decode(r), "%.100q", r.Value)
 		want = append(want, rowOf(r, &v))

@@ -17,6 +17,7 @@ type leaf struct {
 	repeated bool  // the greatest repetition level is 1, not 0
 	bounds   bool  // least and greatest values are kept
 	bloom    bool
+	sparse   bool // left out of files that have no value of it
 }
 
 // encoding is how a leaf's values are written, as long as that pays.
@@ -26,6 +27,7 @@ const (
 	plain      encoding = iota
 	dictionary          // until the dictionary is no smaller than the values, or too large
 	delta               // DELTA_BINARY_PACKED
+	bitwise             // PLAIN, a bit a value
 )
 
 // Definition levels: how much of a value is there. Of a flat column 1 is a value; of a map's keys mapNull is a key, for
@@ -59,6 +61,14 @@ func elementsOf(c lake.Column) ([]format.SchemaElement, []leaf) {
 	case lake.Int:
 		l.kind, l.encoding = format.Int32, delta
 		integer(&e, 32)
+	case lake.Date:
+		l.kind, l.encoding = format.Int32, delta
+		e.ConvertedType = thrift.New(deprecated.Date)
+		e.LogicalType.Value = &format.DateType{}
+	case lake.Double:
+		l.kind = format.Double
+	case lake.Boolean:
+		l.kind, l.encoding = format.Boolean, bitwise
 	default:
 		l.kind = format.ByteArray
 		l.bloom = c.Name == "messageid"

@@ -4,7 +4,10 @@ import (
 	"encoding/binary"
 	"sync"
 
+	"github.com/parquet-go/parquet-go/format"
+
 	"weir/pkg/event"
+	"weir/pkg/lake"
 )
 
 // tail is the rows of a cold file, one behind the other in a form that only this package reads: where the record stood,
@@ -25,7 +28,7 @@ const (
 var fullChunks = sync.Pool{New: func() any { return new([fullChunk]byte) }}
 
 // add appends a row and tells whether the tail holds more memory now.
-func (t *tail) add(columns []column, r *event.Record, v *event.View) bool {
+func (t *tail) add(l *Layout, r *event.Record, v *event.View) bool {
 	before := t.bytes
 	need := 2*len(r.Value) + 512 // what a row takes but for the oddest
 	if n := len(t.chunks); n == 0 || cap(t.chunks[n-1])-len(t.chunks[n-1]) < need {
@@ -33,7 +36,7 @@ func (t *tail) add(columns []column, r *event.Record, v *event.View) bool {
 	}
 	last := &t.chunks[len(t.chunks)-1]
 	room := cap(*last)
-	*last = appendRow(*last, columns, r, v)
+	*last = appendRow(*last, l, r, v)
 	t.bytes += int64(cap(*last) - room)
 	t.rows++
 	return t.bytes != before
@@ -63,12 +66,12 @@ func (t *tail) drop() {
 	*t = tail{}
 }
 
-func appendRow(b []byte, columns []column, r *event.Record, v *event.View) []byte {
+func appendRow(b []byte, l *Layout, r *event.Record, v *event.View) []byte {
 	b = appendBytes(b, []byte(r.Topic), true)
 	b = binary.LittleEndian.AppendUint32(b, uint32(r.Partition))
 	b = binary.LittleEndian.AppendUint64(b, uint64(r.Offset))
-	for i := range columns {
-		switch c := &columns[i]; c.source {
+	for i := range l.columns {
+		switch c := &l.columns[i]; c.source {
 		case fromText:
 			text := c.text(v)
 			b = appendBytes(b, text.B, text.Valid)
@@ -82,7 +85,28 @@ func appendRow(b []byte, columns []column, r *event.Record, v *event.View) []byt
 			b = appendMap(b, c.entries(v))
 		}
 	}
+	if len(l.slots) > 0 {
+		b = appendCells(b, l, v.Cells)
+	}
 	return b
+}
+
+func appendCells(b []byte, l *Layout, cells []event.Cell) []byte {
+	b = binary.AppendUvarint(b, uint64(len(cells))+1)
+	for i := range cells {
+		c := &cells[i]
+		b = binary.AppendUvarint(b, uint64(c.Path)*uint64(lake.Sides)+uint64(c.Side)+1)
+		if l.isText(c) {
+			b = appendBytes(b, c.Text, true)
+		} else {
+			b = binary.LittleEndian.AppendUint64(b, uint64(c.Number))
+		}
+	}
+	return b
+}
+
+func (l *Layout) isText(c *event.Cell) bool {
+	return l.leaves[l.slots[c.Path][c.Side]].kind == format.ByteArray
 }
 
 // appendBytes writes one more than the length, so that 0 can be NULL.
@@ -110,15 +134,15 @@ func appendMap(b []byte, m *event.Map) []byte {
 type reader struct{ b []byte }
 
 // row reads a row into r and v.
-func (d *reader) row(columns []column, r *event.Record, v *event.View) {
+func (d *reader) row(l *Layout, r *event.Record, v *event.View) {
 	if topic, _ := d.bytes(); string(topic) != r.Topic {
 		r.Topic = string(topic)
 	}
 	r.Partition = int32(binary.LittleEndian.Uint32(d.b))
 	d.b = d.b[4:]
 	r.Offset = d.number()
-	for i := range columns {
-		switch c := &columns[i]; c.source {
+	for i := range l.columns {
+		switch c := &l.columns[i]; c.source {
 		case fromText:
 			text := c.text(v)
 			text.B, text.Valid = d.bytes()
@@ -130,6 +154,23 @@ func (d *reader) row(columns []column, r *event.Record, v *event.View) {
 		case fromMap:
 			d.entries(c.entries(v))
 		}
+	}
+	if len(l.slots) > 0 {
+		d.cells(l, v)
+	}
+}
+
+func (d *reader) cells(l *Layout, v *event.View) {
+	v.Cells = v.Cells[:0]
+	for range d.count() {
+		at := d.count()
+		c := event.Cell{Path: at / int(lake.Sides), Side: lake.Side(at % int(lake.Sides))}
+		if l.isText(&c) {
+			c.Text, _ = d.bytes()
+		} else {
+			c.Number = d.number()
+		}
+		v.Cells = append(v.Cells, c)
 	}
 }
 

@@ -48,6 +48,7 @@ func (v *View) walkMap(f field) {
 	m, s := v.mapColumn(f), &v.scan
 	m.empty()
 	v.last[f] = jsonscan.Value{}
+	root := v.root(f)
 	if !s.EnterObject() {
 		v.last[f], _ = s.Skip()
 		return
@@ -58,8 +59,13 @@ func (v *View) walkMap(f field) {
 		if !ok {
 			return
 		}
-		if value, ok := s.Skip(); ok {
-			m.put(v.string(k), v.value(value))
+		key := v.string(k)
+		var c *child
+		if root != nil {
+			c = root.find(key)
+		}
+		if value, ok := v.walkChild(c); ok {
+			m.put(key, v.value(value))
 		}
 	}
 }

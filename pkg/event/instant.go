@@ -99,6 +99,17 @@ func ParseTime(b []byte) (Instant, bool) {
 	return t, t.Valid
 }
 
+// parseDate reads RFC 3339's full-date as days since 1970.
+func parseDate(b []byte) (days int64, ok bool) {
+	year, ok1 := digitsAt(b, 0, 4)
+	month, ok2 := digitsAt(b, 5, 2)
+	day, ok3 := digitsAt(b, 8, 2)
+	if !ok1 || !ok2 || !ok3 || len(b) != 10 || b[4] != '-' || b[7] != '-' || year < 1 || month < 1 || month > 12 || day < 1 || day > daysIn(year, month) {
+		return 0, false
+	}
+	return daysFrom(year, month, day), true
+}
+
 // fraction reads .d to .ddddddddd, or nothing, and keeps the milliseconds.
 func fraction(b []byte) (millis int64, rest []byte, ok bool) {
 	if len(b) == 0 || b[0] != '.' {

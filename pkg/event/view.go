@@ -35,6 +35,11 @@ type View struct {
 	Context, Traits, Properties, Integrations        Map
 	Rescued                                          Map // values are JSON text
 
+	Promotion *Promotion // what to look for; nil = nothing. Whoever holds the view sets it between two events
+	Cells     []Cell     // what was found, of each path at most one
+
+	promoted promoted
+
 	scan  jsonscan.Scanner
 	text  []byte                 // the record's value
 	arena []byte                 // what could not be borrowed from it
@@ -71,6 +76,7 @@ func (v *View) Decode(r *Record) Reason {
 	_, viaGateway := r.header(HeaderReceivedAt)
 	v.resolveTimes(viaGateway)
 	v.resolveMaps()
+	v.resolvePromoted()
 	return ""
 }
 
@@ -89,6 +95,7 @@ func (v *View) reset(r *Record) {
 	v.Properties.empty()
 	v.Integrations.empty()
 	v.Rescued.empty()
+	v.promoted.begin(v.Promotion)
 }
 
 // own makes a text of what was just appended to the arena.

@@ -15,6 +15,9 @@ const (
 	MapStringString             // Parquet MAP of STRING to optional STRING
 	Int                         // Parquet INT32
 	BigInt                      // Parquet INT64
+	Double                      // Parquet DOUBLE
+	Boolean                     // Parquet BOOLEAN
+	Date                        // Parquet INT32 DATE
 )
 
 // Glue is the type's name in Glue, Hive and Athena.
@@ -28,6 +31,12 @@ func (t Type) Glue() string {
 		return "int"
 	case BigInt:
 		return "bigint"
+	case Double:
+		return "double"
+	case Boolean:
+		return "boolean"
+	case Date:
+		return "date"
 	default:
 		return "string"
 	}
@@ -88,7 +97,7 @@ func EventLogsRaw(codec string) Table {
 }
 
 // eventColumns numbers the columns as Iceberg numbers a new table of them, the partition keys 23 and 24 included:
-// first all columns, then what is inside of maps. A new column begins at 35.
+// first all columns, then what is inside of maps. Promoted columns begin at FirstPromotedID.
 func eventColumns() Schema {
 	return Schema{
 		{Name: "anonymousid", Type: String, FieldID: 1},
