@@ -71,7 +71,10 @@ func (c *conn) Write(p []byte) (int, error) {
 		c.deliver(slices.Clone(p), t.delay)
 		return len(p), nil
 	case slow:
-		time.Sleep(t.delay)
+		select {
+		case <-time.After(t.delay):
+		case <-c.closed:
+		}
 	case crashBefore:
 		c.link.w.crash(c.link)
 		return 0, c.broken("write", errDead)

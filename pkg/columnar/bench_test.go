@@ -56,12 +56,16 @@ func (w *countWriter) Write(b []byte) (int, error) {
 
 func BenchmarkDecode(b *testing.B) {
 	rs := records(benchEvents)
-	var v event.View
-	defer cpu(b)()
-	for i := range b.N {
-		if reason := v.Decode(&rs[i%len(rs)]); reason != "" {
-			b.Fatal(reason)
-		}
+	for name, p := range map[string]*event.Promotion{"maps": nil, "promoted": event.NewPromotion(promoted)} {
+		b.Run(name, func(b *testing.B) {
+			v := event.View{Promotion: p}
+			defer cpu(b)()
+			for i := range b.N {
+				if reason := v.Decode(&rs[i%len(rs)]); reason != "" {
+					b.Fatal(reason)
+				}
+			}
+		})
 	}
 }
 

@@ -8,11 +8,10 @@ import (
 // dict is the distinct values of a leaf in a row group. What is kept of them is the dictionary page itself: the
 // values in PLAIN, one behind the other.
 type dict struct {
-	plain  []byte
-	ends   []uint32 // of each in plain
-	hashes []uint32 // of each
-	next   []uint32 // which entry came after each the last time
-	slots  []uint32 // an open hash table of indexes plus one; its length is a power of two
+	plain []byte
+	ends  []uint32 // of each in plain
+	next  []uint32 // which entry came after each the last time
+	slots []uint64 // an open hash table: a hash above, an index plus one below; its length is a power of two
 }
 
 var seed = maphash.MakeSeed()
@@ -27,11 +26,11 @@ func (d *dict) index(value []byte) uint32 {
 	for at := h & mask; ; at = (at + 1) & mask {
 		slot := d.slots[at]
 		if slot == 0 {
-			d.slots[at] = d.add(value, h)
+			d.slots[at] = uint64(h)<<32 | uint64(d.add(value))
 			return uint32(len(d.ends) - 1)
 		}
-		if d.hashes[slot-1] == h && string(d.value(slot-1)) == string(value) {
-			return slot - 1
+		if i := uint32(slot) - 1; uint32(slot>>32) == h && string(d.value(i)) == string(value) {
+			return i
 		}
 	}
 }
@@ -48,23 +47,26 @@ func (d *dict) after(last uint32, value []byte) uint32 {
 	return i
 }
 
-func (d *dict) add(value []byte, h uint32) (slot uint32) {
+func (d *dict) add(value []byte) (slot uint32) {
 	d.plain = append(binary.LittleEndian.AppendUint32(d.plain, uint32(len(value))), value...)
 	d.ends = append(d.ends, uint32(len(d.plain)))
-	d.hashes = append(d.hashes, h)
 	d.next = append(d.next, 0)
 	return uint32(len(d.ends))
 }
 
 func (d *dict) grow() {
-	d.slots = make([]uint32, max(16, 2*len(d.slots)))
+	before := d.slots
+	d.slots = make([]uint64, max(16, 2*len(before)))
 	mask := uint32(len(d.slots) - 1)
-	for i, h := range d.hashes {
-		at := h & mask
+	for _, slot := range before {
+		if slot == 0 {
+			continue
+		}
+		at := uint32(slot>>32) & mask
 		for d.slots[at] != 0 {
 			at = (at + 1) & mask
 		}
-		d.slots[at] = uint32(i) + 1
+		d.slots[at] = slot
 	}
 }
 
@@ -84,5 +86,5 @@ func (d *dict) prefixed(i uint32) []byte {
 
 // held is the memory of the entries.
 func (d *dict) held() int64 {
-	return int64(cap(d.plain)) + 4*int64(cap(d.ends)+cap(d.hashes)+cap(d.next)+cap(d.slots))
+	return int64(cap(d.plain)) + 4*int64(cap(d.ends)+cap(d.next)) + 8*int64(cap(d.slots))
 }

@@ -15,6 +15,7 @@ import (
 	"io"
 
 	"weir/pkg/event"
+	"weir/pkg/lake"
 )
 
 // Bounds of what a file holds back, and of what a reader must take in at once.
@@ -158,6 +159,19 @@ func (f *File) Buffered() int64 {
 
 // chunkBytes is what a chunk takes.
 const chunkBytes = 96
+
+// Beside are the columns beside promoted ones that a closed file has: those of values that did not fit.
+func (f *File) Beside() []string {
+	var names []string
+	for i := range f.layout.slots {
+		for s := lake.SideBigInt; s < lake.Sides; s++ {
+			if leaf := f.layout.slots[i][s]; leaf != noLeaf && f.used[leaf] {
+				names = append(names, f.layout.leaves[leaf].path[0])
+			}
+		}
+	}
+	return names
+}
 
 // Rows is how many rows were appended.
 func (f *File) Rows() int64 { return f.rows }

@@ -145,6 +145,9 @@ func referenceTime(s string) (time.Time, bool) {
 	if before, ok := strings.CutSuffix(s, "z"); ok {
 		s = before + "Z"
 	}
+	if n := len(s); n > 6 && s[n-3] == ':' && s[n-5:n-3] == "24" {
+		return time.Time{}, false // an offset has hours to 23 (RFC 3339, section 5.6); package time takes 24
+	}
 	var t time.Time
 	if t.UnmarshalText([]byte(s)) != nil || t.UnixMilli() < minMillis || t.UnixMilli() > maxMillis {
 		return time.Time{}, false

@@ -17,6 +17,7 @@ type Cut struct {
 	Generation  int32
 	LeaderEpoch int32  // of the newest record that was read; -1 = unknown
 	Bundle      string // key of the bundle, which is stored; "" when no file lies in one
+	Columns     int64  // version of the registry that knows every promoted column of the files
 	Files       []File
 	DeadLetters []DeadLetter
 	// Position: every record below it is in a file of this cut, in Pending, flushed before, or a dead letter of this cut.
@@ -72,7 +73,7 @@ func (m *Machine) manifest(c Cut, flushed map[string]*Offsets) *Manifest {
 		Group: k.Owner.Group, Topic: k.Owner.Topic, TopicID: k.Owner.TopicID, Partition: k.Owner.Partition,
 		Seq: m.state.Seq + 1, FlushID: c.FlushID, MemberID: c.MemberID, Generation: c.Generation,
 		Predecessor: m.state.Manifest, Low: m.state.Low, NextLow: low, LeaderEpoch: c.LeaderEpoch,
-		Bundle: c.Bundle, Trigger: c.Trigger, CreatedAt: c.CreatedAt,
+		Bundle: c.Bundle, Columns: c.Columns, Trigger: c.Trigger, CreatedAt: c.CreatedAt,
 		Files: slices.Clone(c.Files), DeadLetters: slices.Clone(c.DeadLetters), Ahead: map[string]*Offsets{},
 	}
 	slices.SortFunc(f.DeadLetters, func(a, b DeadLetter) int { return int(a.Offset - b.Offset) })

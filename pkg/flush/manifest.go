@@ -60,6 +60,7 @@ type Manifest struct {
 	NextLow     int64  // committed once it is published
 	LeaderEpoch int32  // of the newest record that was read; -1 = unknown
 	Bundle      string // key of the object that holds the small files, "" when there is none
+	Columns     int64  // version of the registry that knows every promoted column of the files; 0 = they have none
 	Trigger     string // why it was cut
 	CreatedAt   time.Time
 	Files       []File
@@ -104,6 +105,7 @@ type Notification struct {
 	Files       []NotifiedFile
 	DeadLetters int64 // how many
 	CommittedAt time.Time
+	Columns     int64  // as in Manifest
 	Lake        string // that it is in, as s3://bucket/prefix; "" from a sink that did not say yet
 }
 
@@ -115,7 +117,7 @@ func (n Notification) In(lake string) bool { return n.Lake == "" || n.Lake == la
 func (m *Manifest) Notification(at time.Time) Notification {
 	n := Notification{
 		Group: m.Group, Topic: m.Topic, TopicID: m.TopicID, Partition: m.Partition, Seq: m.Seq,
-		Manifest: m.Key, Predecessor: m.Predecessor, Low: m.Low, NextLow: m.NextLow,
+		Manifest: m.Key, Predecessor: m.Predecessor, Low: m.Low, NextLow: m.NextLow, Columns: m.Columns,
 		Files: make([]NotifiedFile, len(m.Files)), DeadLetters: int64(len(m.DeadLetters)), CommittedAt: at,
 	}
 	for i := range m.Files {

@@ -81,6 +81,9 @@ func (o Owner) BundleKey(seq uint64, flushID string) string {
 // OwnersKey is the key of the object that names the group which reads a topic into this lake.
 func OwnersKey(id TopicID) string { return stateDir + "owners/" + id.String() }
 
+// ColumnsKey is the key of the registry of a table's promoted columns.
+func ColumnsKey(table string) string { return stateDir + "columns/" + EscapePathName(table) + ".json" }
+
 // CatalogDir is the directory under which each catalog database keeps its own, with a slash at its end.
 func CatalogDir() string { return stateDir + "catalog/" }
 

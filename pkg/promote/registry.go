@@ -115,6 +115,15 @@ func (r Registry) Promoted(wanted []Wanted) []lake.Promoted {
 	return out
 }
 
+// All are the columns of every path, in the order in which they came.
+func (r Registry) All() []lake.Promoted {
+	out := make([]lake.Promoted, len(r.Columns))
+	for i, c := range r.Columns {
+		out[i] = c.promoted()
+	}
+	return out
+}
+
 func (c Column) promoted() lake.Promoted {
 	return lake.Promoted{Name: c.Name, Path: c.Path, Type: types[c.Type], FieldID: c.FieldID}
 }

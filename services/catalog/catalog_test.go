@@ -22,6 +22,7 @@ import (
 	"weir/pkg/glue"
 	"weir/pkg/kafka"
 	"weir/pkg/lake"
+	"weir/pkg/promote"
 	"weir/pkg/s3"
 	"weir/pkg/telemetry"
 	"weir/services/catalog/internal/follow"
@@ -75,9 +76,10 @@ type rig struct {
 	glue  *glue.Catalog
 	store *s3.Store
 
-	tel   *telemetry.Telemetry
-	lines logLines
-	stop  func()
+	tel     *telemetry.Telemetry
+	columns promote.Registry // as it was registered
+	lines   logLines
+	stop    func()
 }
 
 func newRig(t *testing.T) *rig {

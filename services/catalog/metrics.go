@@ -172,6 +172,9 @@ func (m *metrics) trouble(f follow.Fact) {
 		m.health.Set(gateName(f.Topic, f.TopicID, f.Partition), fmt.Errorf("stopped: %s; see %s", f.Reason, command))
 		m.log.Error("partition stopped at the gate: its flushes are not made visible any more", "topic", f.Topic,
 			"topic_id", f.TopicID.String(), "partition", f.Partition, "manifest", f.Manifest, "reason", f.Reason, "memory", f.Memory, "command", command)
+	case follow.Unlisted:
+		m.alarm("columns")
+		m.log.Error("new columns are not added to the table; its rows become visible all the same", "err", f.Err)
 	case follow.Unjudged:
 		m.alarm("memory")
 		m.health.Set(gateName("", f.TopicID, -1), fmt.Errorf("stopped: %w; see %s", f.Err, m.repair))

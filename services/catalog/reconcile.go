@@ -16,6 +16,7 @@ import (
 	"weir/pkg/s3"
 	"weir/pkg/settings"
 	"weir/services/catalog/internal/change"
+	"weir/services/catalog/internal/follow"
 	"weir/services/catalog/internal/reconcile"
 )
 
@@ -111,13 +112,17 @@ func (c ReconcileConfig) open(ctx context.Context) (reconcile.Lake, error) {
 	if err != nil {
 		return reconcile.Lake{}, err
 	}
+	l := change.NewLake(location, tables()...)
+	if l.Promoted, err = follow.ReadColumns(ctx, store); err != nil {
+		return reconcile.Lake{}, err
+	}
 	progress := c.Progress
 	if progress == nil {
 		progress = func(string) {}
 	}
 	return reconcile.Lake{
 		Store: store, Tables: g, Partitions: g, Database: c.Database, Progress: progress,
-		Lake: change.NewLake(location, tables()...),
+		Lake: l,
 	}, nil
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"weir/pkg/kafka"
 	"weir/pkg/lake"
+	"weir/pkg/promote"
 	"weir/pkg/s3"
 	"weir/pkg/settings"
 	"weir/services/sink/internal/group"
@@ -31,6 +32,8 @@ type Config struct {
 	FileAge  time.Duration   `name:"file-age" default:"60s" help:"A file is cut this long after its first record was read, whatever its size."`
 	Memory   settings.Memory `name:"memory" default:"60%" help:"What fetched records and open files may hold together, as a size or a share of the container's limit."`
 	RawCodec string          `name:"raw-codec" default:"zstd" help:"Codec of the raw copy: zstd or gzip."`
+
+	Promote promote.List `name:"promote" default:"default" help:"Paths of context, traits and properties that have typed columns of their own, as properties.revenue: double, separated by commas; types are string, bigint, double, boolean, timestamp and date. The word default is the list of Segment's specified fields, none is no path."`
 
 	SessionTimeout   time.Duration   `name:"session-timeout" default:"60s" help:"How long the group waits for a silent member, and a commit for its answer."`
 	TopicPartitions  int32           `name:"topic-partitions" default:"12" help:"Partitions of a topic that is missing and is created."`
@@ -57,6 +60,7 @@ func DefaultConfig() Config {
 		FileAge:          time.Minute,
 		Memory:           settings.Memory{Percent: 60},
 		RawCodec:         "zstd",
+		Promote:          promote.DefaultList(),
 		SessionTimeout:   time.Minute,
 		TopicPartitions:  12,
 		TopicReplication: 3,

@@ -18,7 +18,7 @@ func (w *world) transact(p int32, n int, end kgo.TransactionEndTry) (none []row)
 	defer cl.Close()
 	require.NoError(w.t, cl.BeginTransaction())
 	for i := range n {
-		r := event("a", i)
+		r := eventOf("a", i)
 		r.Partition = p
 		require.NoError(w.t, cl.ProduceSync(w.t.Context(), r).FirstErr())
 		if end == kgo.TryAbort {

@@ -13,6 +13,7 @@ import (
 
 	"weir/pkg/flush"
 	"weir/pkg/kafka"
+	"weir/pkg/promote"
 	"weir/pkg/s3"
 	"weir/pkg/telemetry"
 	"weir/services/sink/internal/group"
@@ -290,6 +291,14 @@ func (m *metrics) s3Attempt(a s3.Attempt) {
 	default:
 		m.health.Set(worker.DependencyS3, fmt.Errorf("%s: %w", a.Op, a.Err))
 		m.limit.Warn(ctx, "s3", "S3 answers with an error", "op", a.Op, "outcome", a.Outcome, "status", a.Status, "err", a.Err)
+	}
+}
+
+// kept tells of columns that stay of the type that files have them in.
+func (m *metrics) kept(all []promote.Kept) {
+	for _, k := range all {
+		m.log.Warn("a promoted column keeps its type: values of another stand beside it",
+			"column", k.Column.Name, "type", k.Column.Type, "asked_for", k.Wanted.String())
 	}
 }
 

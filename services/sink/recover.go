@@ -116,7 +116,11 @@ func Recover(ctx context.Context, cfg RecoverConfig) ([]Recovered, error) {
 	if err := r.requireEmpty(ctx); err != nil {
 		return nil, err
 	}
-	events, err := eventLogs(0)
+	registry := &columns{store: store, retry: worker.Retry{Observe: r.observe}}
+	if err := registry.read(ctx); err != nil {
+		return nil, err
+	}
+	events, err := registry.eventLogs(0, registry.known.All())
 	if err != nil {
 		return nil, err
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"weir/pkg/columnar"
+	"weir/pkg/event"
 	"weir/pkg/kafka"
 	"weir/pkg/lake"
 	"weir/pkg/s3"
@@ -75,7 +76,17 @@ func Run(ctx context.Context, cfg Config, tel *telemetry.Telemetry) error {
 	if err != nil {
 		return drained(ctx, err)
 	}
-	events, err := eventLogs(int64(cfg.memory()))
+	registry := &columns{store: store, retry: retry}
+	kept, err := registry.open(ctx, cfg.Promote.Paths)
+	if err != nil {
+		return drained(ctx, err)
+	}
+	m.kept(kept)
+	events, err := registry.eventLogs(int64(cfg.memory()), registry.known.Promoted(cfg.Promote.Paths))
+	if err != nil {
+		return err
+	}
+	again, err := registry.eventLogs(0, registry.known.All())
 	if err != nil {
 		return err
 	}
@@ -84,7 +95,7 @@ func Run(ctx context.Context, cfg Config, tel *telemetry.Telemetry) error {
 		DeadLetterTopic: cfg.DeadLetterTopic, DeadLetterMax: letters,
 		Lake: location, InstanceID: cfg.PodName, Protocol: cfg.GroupProtocol, Leave: cfg.Leave, SessionTimeout: cfg.SessionTimeout, Memory: int64(cfg.memory()),
 		Options: options, Store: store,
-		Tables: []*worker.Table{events, eventLogsRaw(cfg.RawCodec)}, Readable: readable(cfg.RawCodec),
+		Tables: []*worker.Table{events, eventLogsRaw(cfg.RawCodec)}, Readable: append(readable(cfg.RawCodec), again),
 		Limits: cut.Limits{
 			FileSize: int64(cfg.FileSize), FileAge: cfg.FileAge, OpenFiles: maxOpenFiles, Behind: maxBehind,
 			DeadLetters: maxDeadLetters, DeadLetterBytes: maxDeadLetterBytes,
@@ -148,12 +159,13 @@ func topics(ctx context.Context, cfg Config, options []kgo.Opt, retry worker.Ret
 	return letters.MaxMessageBytes, err
 }
 
-// eventLogs has one layout for all its files. Of rows that are no pages yet they hold a quarter of memory together.
-func eventLogs(memory int64) (*worker.Table, error) {
+// eventLogs has one layout for all its files. Of rows that are no pages yet they hold a quarter of memory together; 0 is
+// the encoder's own bound.
+func (c *columns) eventLogs(memory int64, promoted []lake.Promoted) (*worker.Table, error) {
 	t := lake.EventLogs()
 	build := telemetry.ReadBuild()
 	layout, err := columnar.NewLayout(t.Schema, columnar.Options{
-		Codec: "zstd", RowsBytes: memory / 4,
+		Codec: "zstd", RowsBytes: memory / 4, Promoted: promoted,
 		CreatedBy: fmt.Sprintf("weir version %s (build %s)", build.Version, cmp.Or(build.Commit, "unknown")),
 	})
 	if err != nil {
@@ -162,7 +174,9 @@ func eventLogs(memory int64) (*worker.Table, error) {
 	return &worker.Table{
 		Table:       t,
 		ContentType: "application/vnd.apache.parquet",
+		Promotion:   event.NewPromotion(promoted),
 		New:         func(out io.Writer) (worker.Encoder, error) { return layout.NewFile(out), nil },
+		Register:    c.register,
 	}, nil
 }
 

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	word "weir/pkg/event"
+	"weir/pkg/event"
 	"weir/pkg/settings"
 )
 
@@ -135,10 +135,10 @@ func TestDeadLetters(t *testing.T) {
 			require.Equal(t, own, l.Headers[:len(own)])
 		}
 		h := headers(l)
-		require.Equal(t, w.cfg.Topic, h[word.HeaderDeadLetterTopic])
-		require.Equal(t, "0", h[word.HeaderDeadLetterPartition])
-		require.Equal(t, itoa(int64(3+i)), h[word.HeaderDeadLetterOffset])
-		require.NotEmpty(t, h[word.HeaderDeadLetterReason])
+		require.Equal(t, w.cfg.Topic, h[event.HeaderDeadLetterTopic])
+		require.Equal(t, "0", h[event.HeaderDeadLetterPartition])
+		require.Equal(t, itoa(int64(3+i)), h[event.HeaderDeadLetterOffset])
+		require.NotEmpty(t, h[event.HeaderDeadLetterReason])
 	}
 }
 

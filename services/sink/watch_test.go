@@ -26,7 +26,7 @@ func TestStuckPartitionIsNamed(t *testing.T) {
 	require.NoError(t, err)
 	defer open.Close()
 	require.NoError(t, open.BeginTransaction())
-	require.NoError(t, open.ProduceSync(t.Context(), event("a", 1)).FirstErr()) // partition 0 cannot be read beyond it
+	require.NoError(t, open.ProduceSync(t.Context(), eventOf("a", 1)).FirstErr()) // partition 0 cannot be read beyond it
 	w.sent[0] += 2
 
 	w.await("it is named", func() bool { return strings.Contains(p.log.String(), "partition is stuck") })

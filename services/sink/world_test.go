@@ -135,8 +135,8 @@ func (w *world) createTopic() {
 	require.NoError(w.t, kafka.EnsureTopics(w.t.Context(), w.client, []kafka.TopicSpec{w.cfg.layout().Events(w.cfg.Topic)}))
 }
 
-// event is one event of a source, with a payload of its own.
-func event(source string, n int) *kgo.Record {
+// eventOf is one event of a source, with a payload of its own.
+func eventOf(source string, n int) *kgo.Record {
 	return &kgo.Record{
 		Key:   []byte(source),
 		Value: fmt.Appendf(nil, `{"type":"track","event":"E","userId":"u%d","properties":{"n":%d}}`, n, n),
@@ -157,7 +157,7 @@ func (w *world) produceEvents(p int32, sources []string, n int) {
 	w.t.Helper()
 	records := make([]*kgo.Record, n)
 	for i := range records {
-		records[i] = event(sources[i%len(sources)], i)
+		records[i] = eventOf(sources[i%len(sources)], i)
 	}
 	w.produce(p, records...)
 }

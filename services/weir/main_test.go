@@ -98,7 +98,7 @@ func TestSubcommandsHaveTheServicesSettings(t *testing.T) {
 
 func TestConfigPrint(t *testing.T) {
 	dir := clean(t)
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "w.yaml"), []byte("file-age: 7s\n"), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "w.yaml"), []byte("file-age: 7s\npromote: [default, properties.seats: bigint]\n"), 0o600))
 	t.Setenv("WEIR_GROUP", "mine")
 	code, out, errs := invokeWeir(t, "", "--config", "w.yaml", "config", "print", "--output", "json", "sink", "--topic-partitions", "3")
 	require.Equal(t, exitDone, code, errs)
@@ -109,6 +109,7 @@ func TestConfigPrint(t *testing.T) {
 		got[l["setting"]] = l["value"] + " from " + l["origin"]
 	}
 	require.Equal(t, "7s from w.yaml:1", got["file-age"])
+	require.Equal(t, "default,properties.seats: bigint from w.yaml:2", got["promote"])
 	require.Equal(t, "mine from WEIR_GROUP", got["group"])
 	require.Equal(t, "3 from flag", got["topic-partitions"])
 	require.Equal(t, "weir.events from default", got["topic"])

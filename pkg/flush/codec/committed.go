@@ -15,7 +15,7 @@ func EncodeCommitted(n flush.Notification) ([]byte, error) {
 	p := &flushv1.FlushCommitted{
 		Group: n.Group, Topic: n.Topic, TopicId: n.TopicID.String(), Partition: n.Partition, Seq: n.Seq,
 		Manifest: n.Manifest, Predecessor: n.Predecessor, Low: n.Low, NextLow: n.NextLow,
-		DeadLetters: n.DeadLetters, CommittedAt: stamp(n.CommittedAt), Lake: n.Lake,
+		DeadLetters: n.DeadLetters, CommittedAt: stamp(n.CommittedAt), Lake: n.Lake, Columns: n.Columns,
 	}
 	for _, f := range n.Files {
 		p.Files = append(p.Files, &flushv1.CommittedFile{
@@ -56,7 +56,7 @@ func decodeCommitted(value []byte) (flush.Notification, error) {
 		Files: make([]flush.NotifiedFile, 0, len(p.Files)),
 		Group: p.Group, Topic: p.Topic, TopicID: id, Partition: p.Partition, Seq: p.Seq, Manifest: p.Manifest,
 		Predecessor: p.Predecessor, Low: p.Low, NextLow: p.NextLow, DeadLetters: p.DeadLetters, CommittedAt: moment(p.CommittedAt),
-		Lake: p.Lake,
+		Lake: p.Lake, Columns: p.Columns,
 	}
 	for _, f := range p.Files {
 		day, err := lake.ParseDay(f.Dt)

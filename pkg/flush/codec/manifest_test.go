@@ -162,7 +162,7 @@ func TestRefusedManifests(t *testing.T) {
 			require.ErrorContains(t, err, c.key)
 		})
 	}
-	got, err := codec.DecodeManifest(m.Key, with(func(v map[string]any) { v["columns"] = []int{1}; file(v)["bundle"] = "x" }))
+	got, err := codec.DecodeManifest(m.Key, with(func(v map[string]any) { v["colour"] = []int{1}; file(v)["bundle"] = "x" }))
 	require.NoError(t, err, "fields of a newer writer of the same format")
 	requireSame(t, m, got)
 }
@@ -188,7 +188,7 @@ func anyManifest() *rapid.Generator[*flush.Manifest] {
 			Partition: rapid.Int32Range(0, 1<<30).Draw(t, "partition"), Seq: rapid.Uint64Range(1, 1<<63).Draw(t, "seq"), FlushID: text.Draw(t, "flush"),
 			MemberID: text.Draw(t, "member"), Generation: rapid.Int32().Draw(t, "generation"), Bucket: text.Draw(t, "bucket"),
 			Predecessor: text.Draw(t, "predecessor"), Low: rapid.Int64Range(0, 1<<40).Draw(t, "low"), LeaderEpoch: rapid.Int32().Draw(t, "epoch"),
-			Trigger: text.Draw(t, "trigger"), CreatedAt: anyTime().Draw(t, "created"), Ahead: map[string]*flush.Offsets{},
+			Columns: rapid.Int64Min(0).Draw(t, "columns"), Trigger: text.Draw(t, "trigger"), CreatedAt: anyTime().Draw(t, "created"), Ahead: map[string]*flush.Offsets{},
 		}
 		copy(m.TopicID[:], rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "topic id"))
 		m.NextLow = m.Low + rapid.Int64Range(0, 1<<40).Draw(t, "further")

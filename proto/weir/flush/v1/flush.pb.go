@@ -70,7 +70,9 @@ type Manifest struct {
 	// that next_low may be below low.
 	Dropped []string `protobuf:"bytes,23,rep,name=dropped,proto3" json:"dropped,omitempty"`
 	// Key of the object that holds the files that have no upload, one after the other; relative to the lake.
-	Bundle        string `protobuf:"bytes,24,opt,name=bundle,proto3" json:"bundle,omitempty"`
+	Bundle string `protobuf:"bytes,24,opt,name=bundle,proto3" json:"bundle,omitempty"`
+	// Version of the registry of promoted columns that knows every column of the files; 0 where they have none.
+	Columns       int64 `protobuf:"varint,25,opt,name=columns,proto3" json:"columns,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -271,6 +273,13 @@ func (x *Manifest) GetBundle() string {
 		return x.Bundle
 	}
 	return ""
+}
+
+func (x *Manifest) GetColumns() int64 {
+	if x != nil {
+		return x.Columns
+	}
+	return 0
 }
 
 // File is one object that becomes visible with the flush.
@@ -607,7 +616,9 @@ type FlushCommitted struct {
 	DeadLetters int64                  `protobuf:"varint,11,opt,name=dead_letters,json=deadLetters,proto3" json:"dead_letters,omitempty"`
 	CommittedAt *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=committed_at,json=committedAt,proto3" json:"committed_at,omitempty"`
 	// The lake that it is in, as s3://bucket/prefix; empty in what sinks wrote before there was this field.
-	Lake          string `protobuf:"bytes,13,opt,name=lake,proto3" json:"lake,omitempty"`
+	Lake string `protobuf:"bytes,13,opt,name=lake,proto3" json:"lake,omitempty"`
+	// As in Manifest.
+	Columns       int64 `protobuf:"varint,14,opt,name=columns,proto3" json:"columns,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -733,6 +744,13 @@ func (x *FlushCommitted) GetLake() string {
 	return ""
 }
 
+func (x *FlushCommitted) GetColumns() int64 {
+	if x != nil {
+		return x.Columns
+	}
+	return 0
+}
+
 // CommittedFile is one visible object.
 type CommittedFile struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
@@ -839,7 +857,7 @@ var File_weir_flush_v1_flush_proto protoreflect.FileDescriptor
 
 const file_weir_flush_v1_flush_proto_rawDesc = "" +
 	"\n" +
-	"\x19weir/flush/v1/flush.proto\x12\rweir.flush.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe2\x05\n" +
+	"\x19weir/flush/v1/flush.proto\x12\rweir.flush.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfc\x05\n" +
 	"\bManifest\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\x05R\x06format\x12\x1d\n" +
 	"\n" +
@@ -869,7 +887,8 @@ const file_weir_flush_v1_flush_proto_rawDesc = "" +
 	"\x04lost\x18\x15 \x01(\fR\x04lost\x12\x14\n" +
 	"\x05again\x18\x16 \x01(\fR\x05again\x12\x18\n" +
 	"\adropped\x18\x17 \x03(\tR\adropped\x12\x16\n" +
-	"\x06bundle\x18\x18 \x01(\tR\x06bundle\"\xf2\x02\n" +
+	"\x06bundle\x18\x18 \x01(\tR\x06bundle\x12\x18\n" +
+	"\acolumns\x18\x19 \x01(\x03R\acolumns\"\xf2\x02\n" +
 	"\x04File\x12\x14\n" +
 	"\x05table\x18\x01 \x01(\tR\x05table\x12\x1b\n" +
 	"\tsource_id\x18\x02 \x01(\tR\bsourceId\x12\x0e\n" +
@@ -895,7 +914,7 @@ const file_weir_flush_v1_flush_proto_rawDesc = "" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"9\n" +
 	"\aFlushed\x12\x14\n" +
 	"\x05table\x18\x01 \x01(\tR\x05table\x12\x18\n" +
-	"\aoffsets\x18\x02 \x01(\fR\aoffsets\"\x9c\x03\n" +
+	"\aoffsets\x18\x02 \x01(\fR\aoffsets\"\xb6\x03\n" +
 	"\x0eFlushCommitted\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x14\n" +
 	"\x05topic\x18\x02 \x01(\tR\x05topic\x12\x19\n" +
@@ -910,7 +929,8 @@ const file_weir_flush_v1_flush_proto_rawDesc = "" +
 	" \x03(\v2\x1c.weir.flush.v1.CommittedFileR\x05files\x12!\n" +
 	"\fdead_letters\x18\v \x01(\x03R\vdeadLetters\x12=\n" +
 	"\fcommitted_at\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\vcommittedAt\x12\x12\n" +
-	"\x04lake\x18\r \x01(\tR\x04lake\"\xfc\x01\n" +
+	"\x04lake\x18\r \x01(\tR\x04lake\x12\x18\n" +
+	"\acolumns\x18\x0e \x01(\x03R\acolumns\"\xfc\x01\n" +
 	"\rCommittedFile\x12\x14\n" +
 	"\x05table\x18\x01 \x01(\tR\x05table\x12\x1b\n" +
 	"\tsource_id\x18\x02 \x01(\tR\bsourceId\x12\x0e\n" +

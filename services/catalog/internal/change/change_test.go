@@ -17,7 +17,7 @@ func cols(text string) []Column {
 	var list []Column
 	for _, f := range strings.Fields(text) {
 		name, typ, _ := strings.Cut(f, ":")
-		list = append(list, Column{name, typ})
+		list = append(list, Column{Name: name, Type: typ})
 	}
 	return list
 }
@@ -99,14 +99,14 @@ func TestMerge(t *testing.T) {
 	require.Nil(t, update)
 	require.Empty(t, conflicts)
 
-	held.Columns = append([]Column{{"mine", "date"}, {"messageid", "bigint"}}, want.Columns[2:]...)
+	held.Columns = append([]Column{{Name: "mine", Type: "date"}, {Name: "messageid", Type: "bigint"}}, want.Columns[2:]...)
 	update, conflicts, err = Merge(held, want)
 	require.NoError(t, err)
 	require.Equal(t, []ColumnChange{{Conflict, "messageid", "bigint", "string"}}, conflicts)
 	require.Equal(t, []ColumnChange{{Add, "anonymousid", "", "string"}}, update.Changes)
 	require.Equal(t, "2", update.Parameters[ParamSchemaVersion])
 	require.Equal(t, SchemaHash(update.Columns), update.Parameters[ParamSchemaHash])
-	require.Equal(t, Column{"anonymousid", "string"}, update.Columns[len(update.Columns)-1])
+	require.Equal(t, Column{Name: "anonymousid", Type: "string"}, update.Columns[len(update.Columns)-1])
 
 	held.Columns = append([]Column(nil), want.Columns...)
 	held.Columns[0].Type = "bigint"
@@ -137,7 +137,7 @@ func TestSpecs(t *testing.T) {
 	require.Equal(t, "TRUE", parquet.Parameters["EXTERNAL"])
 	require.Equal(t, "true", parquet.Parameters["partition_filtering.enabled"])
 	require.Equal(t, cols("sourceid:string dt:string"), parquet.PartitionKeys)
-	require.Equal(t, Column{"context", "map<string,string>"}, parquet.Columns[9])
+	require.Equal(t, Column{Name: "context", Type: "map<string,string>"}, parquet.Columns[9])
 
 	require.Equal(t, "eventlogs_raw", raw.Name)
 	require.Equal(t, "s3://b/lake/raw/", raw.Location)

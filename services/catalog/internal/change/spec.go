@@ -13,6 +13,7 @@ import (
 	"strconv"
 
 	"weir/pkg/lake"
+	"weir/pkg/promote"
 )
 
 // What the service writes beside the columns; "weir." marks a parameter as its own.
@@ -20,6 +21,7 @@ const (
 	ParamOwner         = "weir.owner"
 	ParamSchemaHash    = "weir.schema_hash"
 	ParamSchemaVersion = "weir.schema_version" // counts from 1, one for each change of the columns by weir
+	ParamPath          = "weir.path"           // of a promoted column: the keys that lead to its values
 	owner              = "weir-catalog"
 )
 
@@ -27,6 +29,7 @@ const (
 type Column struct {
 	Name string // lower case
 	Type string // bigint, map<string,string>, …
+	Path string // of a promoted column, for people; "" in other columns
 }
 
 // Spec is everything that a table is created with.
@@ -46,6 +49,7 @@ type Spec struct {
 type Lake struct {
 	Location lake.Location
 	Tables   map[string]lake.Table
+	Promoted promote.Registry // what eventlogs has beside its own columns
 }
 
 // NewLake is a lake with these tables.
@@ -80,6 +84,11 @@ func (l Lake) SpecOf(t lake.Table) Spec {
 			ParamOwner:                    owner,
 			ParamSchemaVersion:            "1",
 		},
+	}
+	if t.Name == lake.EventLogsName {
+		for _, c := range l.Promoted.Listed() {
+			s.Columns = append(s.Columns, Column{Name: c.Name, Type: c.Type.Glue(), Path: c.Path})
+		}
 	}
 	s.Parameters[ParamSchemaHash] = SchemaHash(s.Columns)
 	if t.Format == lake.Parquet {

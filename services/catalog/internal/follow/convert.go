@@ -29,8 +29,10 @@ func updated(t glue.Table, u change.Update) glue.Table {
 	for i, c := range u.Columns {
 		if i < len(t.Columns) { // a merge keeps the order and appends
 			cols[i] = t.Columns[i]
+			cols[i].Name, cols[i].Type = c.Name, c.Type
+		} else {
+			cols[i] = glueColumn(c)
 		}
-		cols[i].Name, cols[i].Type = c.Name, c.Type
 	}
 	t.Columns = cols
 	t.Parameters = maps.Clone(t.Parameters)
@@ -66,7 +68,15 @@ func formatOf(s change.Spec) glue.Format {
 func glueColumns(cols []change.Column) []glue.Column {
 	out := make([]glue.Column, len(cols))
 	for i, c := range cols {
-		out[i] = glue.Column{Name: c.Name, Type: c.Type}
+		out[i] = glueColumn(c)
 	}
 	return out
+}
+
+func glueColumn(c change.Column) glue.Column {
+	column := glue.Column{Name: c.Name, Type: c.Type}
+	if c.Path != "" {
+		column.Parameters = map[string]string{change.ParamPath: c.Path}
+	}
+	return column
 }

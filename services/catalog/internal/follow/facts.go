@@ -113,6 +113,8 @@ type (
 	}
 	// MissingObject is a file of a manifest that is not there.
 	MissingObject struct{ Manifest, Key string }
+	// Unlisted is a registry of columns that cannot be read: promoted columns that are newer stay out of Glue.
+	Unlisted struct{ Err error }
 	// Rival is another catalog that writes the same gate memory.
 	Rival struct{ Key string }
 	// Rewound is the follower going back to the start of the flush topic.
@@ -137,6 +139,7 @@ func (UnknownTable) fact()  {}
 func (Closing) fact()       {}
 func (GapClosed) fact()     {}
 func (MissingObject) fact() {}
+func (Unlisted) fact()      {}
 func (Rival) fact()         {}
 func (Rewound) fact()       {}
 func (Created) fact()       {}

@@ -49,9 +49,10 @@ type Follower struct {
 	gates    *gates
 	register *registrar
 	tell     Observer
-	rewind   string // the table that was found to be gone; "" = none
-	read     int64  // of the flush topic: the offset after the last record that was dealt with
-	left     int64  // the offset that was committed last; -1 = not known
+	columns  time.Time // when the registry of columns was looked at
+	rewind   string    // the table that was found to be gone; "" = none
+	read     int64     // of the flush topic: the offset after the last record that was dealt with
+	left     int64     // the offset that was committed last; -1 = not known
 }
 
 // New wires a follower; Run starts it.
@@ -109,6 +110,9 @@ func (f *Follower) poll(ctx context.Context) (Batch, error) {
 // exist before the first event, so that a query finds them empty and not absent.
 func (f *Follower) start(ctx context.Context) error {
 	if err := Retry(ctx, f.tell, Objects, func() error { return f.gates.recall(ctx) }); err != nil {
+		return err
+	}
+	if err := f.look(ctx, nil); err != nil {
 		return err
 	}
 	plan := change.Plan{Tables: f.settings.Lake.Specs()}
@@ -193,6 +197,9 @@ func (f *Follower) own(notes []flush.Notification) []flush.Notification {
 // they are what it is rebuilt from.
 func (f *Follower) change(ctx context.Context, j judged) error {
 	notes := append(append([]flush.Notification(nil), j.accepted...), j.repeats...)
+	if err := f.look(ctx, notes); err != nil {
+		return err
+	}
 	plan := f.settings.Lake.PlanOf(f.register.facts(), notes)
 	for _, name := range plan.Unknown {
 		f.tell(UnknownTable{Table: name})

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"time"
@@ -28,7 +29,11 @@ type Encoder interface {
 type Table struct {
 	lake.Table
 	ContentType string
+	Promotion   *event.Promotion // what its files need of an event beside the table's own columns; nil = nothing
 	New         func(out io.Writer) (Encoder, error)
+	// Register makes sure that the catalog can learn of every column that a closed file has, and gives the version of what
+	// it learns them from. nil = all files have the same columns.
+	Register func(ctx context.Context, e Encoder) (version int64, err error)
 }
 
 // file is the open file of one lake partition.
@@ -41,6 +46,8 @@ type file struct {
 	produced  time.Time // Kafka's timestamp of its first record
 	offsets   runs
 	low, high int64 // receivedAt of its rows, lowest and highest, in microseconds
+
+	columns int64 // version that its table's Register gave; 0 before it is sealed
 
 	raw     int64 // bytes of its records
 	rawThen int64 // of these, when written last changed
@@ -96,6 +103,12 @@ func (f *file) seal() (flush.File, time.Duration, error) {
 		return flush.File{}, 0, fmt.Errorf("close a file of %s: %w", f.partition.Dir(f.table.Table), err)
 	}
 	encoding := time.Since(began)
+	if f.table.Register != nil {
+		var err error
+		if f.columns, err = f.table.Register(f.upload.ctx, f.encoder); err != nil {
+			return flush.File{}, encoding, fmt.Errorf("register the columns of a file of %s: %w", f.partition.Dir(f.table.Table), err)
+		}
+	}
 	if err := f.upload.seal(); err != nil {
 		return flush.File{}, encoding, err
 	}

@@ -75,7 +75,11 @@ func (w *Worker) cut(ctx context.Context, t cut.Trigger, take, rest []*file) flu
 		return w.broken(ctx, err)
 	}
 	w.flushing = f
-	eff := w.drive(ctx, w.machine.Cut(w.describe(f, files, rest)))
+	c := w.describe(f, files, rest)
+	for _, t := range take {
+		c.Columns = max(c.Columns, t.columns)
+	}
+	eff := w.drive(ctx, w.machine.Cut(c))
 	w.flushing = nil
 	w.forget(take, rest)
 	w.observeFlush(f, eff)

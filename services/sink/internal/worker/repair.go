@@ -84,7 +84,7 @@ func (w *Worker) rewriteOnce(ctx context.Context, table *Table, f *flush.File) (
 // reread fills a new file with the rows of f.
 func (w *Worker) reread(ctx context.Context, table *Table, f *flush.File) (*file, error) {
 	var into *file
-	var view event.View
+	view := event.View{Promotion: table.Promotion}
 	begin := func() (err error) {
 		if into != nil {
 			into.encoder.Abandon()
@@ -113,9 +113,10 @@ func (w *Worker) reread(ctx context.Context, table *Table, f *flush.File) (*file
 }
 
 // tableOf finds how the file was written: its table's name and the extension of its
-// key, which tells an older codec.
+// key, which tells an older codec. What is readable comes first: it has the columns that
+// were promoted by other settings too.
 func (w *Worker) tableOf(f *flush.File) *Table {
-	for _, t := range slices.Concat(w.c.Tables, w.c.Readable) {
+	for _, t := range slices.Concat(w.c.Readable, w.c.Tables) {
 		if t.Name == f.Table && strings.HasSuffix(f.Key, t.Ext) {
 			return t
 		}

@@ -8,6 +8,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync"
@@ -70,7 +71,7 @@ type Kafka interface {
 type Config struct {
 	Owner     lake.Owner
 	Tables    []*Table // a record gets a row in each
-	Readable  []*Table // beside Tables, those whose files may stand in an older manifest
+	Readable  []*Table // how files of older manifests are written again, where not as Tables say
 	Limits    cut.Limits
 	Store     Store
 	Kafka     Kafka
@@ -150,6 +151,9 @@ func New(c Config) *Worker {
 		epoch:   -1,
 	}
 	w.slots.tables = len(c.Tables)
+	for _, t := range c.Tables {
+		w.view.Promotion = cmp.Or(w.view.Promotion, t.Promotion) // one table at most has one
+	}
 	w.stop = func() {}
 	return w
 }

@@ -103,7 +103,7 @@ func scalar(n *yaml.Node) (string, error) {
 	case n.Kind == yaml.SequenceNode:
 		parts := make([]string, len(n.Content))
 		for i, e := range n.Content {
-			text, err := scalar(e)
+			text, err := item(e)
 			if err != nil {
 				return "", err
 			}
@@ -112,6 +112,15 @@ func scalar(n *yaml.Node) (string, error) {
 		return kong.JoinEscaped(parts, ','), nil
 	}
 	return "", fmt.Errorf("want a value or a list: the file is flat")
+}
+
+// item is an element of a list: a value, or a pair such as properties.revenue: double.
+func item(n *yaml.Node) (string, error) {
+	if n.Kind != yaml.MappingNode || len(n.Content) != 2 {
+		return scalar(n)
+	}
+	value, err := scalar(n.Content[1])
+	return n.Content[0].Value + ": " + value, err
 }
 
 // suggest names the setting that was perhaps meant.
