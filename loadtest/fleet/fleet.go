@@ -70,6 +70,7 @@ type Fleet struct {
 
 	world   World
 	members []*member
+	stopped bool
 }
 
 type member struct {
@@ -257,8 +258,12 @@ func (f *Fleet) Weir(ctx context.Context, args ...string) (string, error) {
 	return string(out), nil
 }
 
-// Stop ends every member as Kubernetes does: SIGTERM, and a bounded wait.
+// Stop ends every member as Kubernetes does: SIGTERM, and a bounded wait. A second Stop does nothing.
 func (f *Fleet) Stop() error {
+	if f.stopped {
+		return nil
+	}
+	f.stopped = true
 	var faults []error
 	for _, m := range f.members {
 		if m.proc == nil {

@@ -5,6 +5,8 @@ package question
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -52,4 +54,32 @@ func TestAskTrino(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, [][]any{{true}}, maps, "maps are read by key")
 	requirePruning(t, w, trino)
+
+	require.NoError(t, f.Stop())
+	requireConflicts(t, w, func(f *fleet.Fleet, columns []string, from string) ([]map[string]any, error) {
+		ours, err := askWeir(t)(f, columns, from)
+		if err != nil {
+			return nil, err
+		}
+		var shown []string
+		for _, c := range columns {
+			shown = append(shown, "cast("+c+" as varchar)")
+		}
+		rows, err := trino.Query(t.Context(), "weir", "select "+strings.Join(shown, ", ")+" from "+from)
+		if err != nil {
+			return nil, err
+		}
+		var out []map[string]any
+		for _, row := range rows {
+			byName := map[string]any{}
+			for i, c := range columns {
+				byName[c] = row[i]
+			}
+			out = append(out, byName)
+		}
+		if len(ours) != len(out) {
+			return nil, fmt.Errorf("weir query finds %d rows, Trino %d", len(ours), len(out))
+		}
+		return out, nil
+	})
 }

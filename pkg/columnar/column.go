@@ -35,23 +35,22 @@ const noLeaf = -1
 
 // promote adds the leaves of promoted paths behind those of the table's own columns.
 func (l *Layout) promote(paths []lake.Promoted, names map[string]bool) error {
-	for _, p := range paths {
-		var slot [lake.Sides]int16
-		for s := range lake.Sides {
+	l.slots = make(slots, len(paths))
+	for s := range lake.Sides { // those beside others come last: they are rare, and the others stand close together
+		for i, p := range paths {
 			c, ok := p.Column(s)
-			if slot[s] = noLeaf; !ok {
+			if l.slots[i][s] = noLeaf; !ok {
 				continue
 			}
 			if names[c.Name] {
 				return fmt.Errorf("column %s stands twice in the schema", c.Name)
 			}
 			names[c.Name] = true
-			slot[s] = int16(len(l.leaves))
+			l.slots[i][s] = int16(len(l.leaves))
 			elements, leaves := elementsOf(c)
 			leaves[0].sparse = true
 			l.elements, l.leaves = append(l.elements, elements...), append(l.leaves, leaves...)
 		}
-		l.slots = append(l.slots, slot)
 	}
 	return nil
 }

@@ -200,9 +200,9 @@ func TestFooter(t *testing.T) {
 		ids[p.Name] = p.FieldID
 	}
 	want = append(want,
-		element{"context_ip__string", "BYTE_ARRAY", "STRING", "OPTIONAL", ids["context_ip"] + int32(lake.SideString)},
 		element{"context_page_url", "BYTE_ARRAY", "STRING", "OPTIONAL", ids["context_page_url"]},
-		element{"properties_total", "DOUBLE", "", "OPTIONAL", ids["properties_total"]})
+		element{"properties_total", "DOUBLE", "", "OPTIONAL", ids["properties_total"]},
+		element{"context_ip__string", "BYTE_ARRAY", "STRING", "OPTIONAL", ids["context_ip"] + int32(lake.SideString)})
 	require.Equal(t, want, got)
 }
 

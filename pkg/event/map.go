@@ -19,11 +19,11 @@ func (m *Map) empty() {
 	}
 }
 
-// put sets a key. The map is valid then.
-func (m *Map) put(key, value []byte) {
+// put sets a key of a class. The map is valid then.
+func (m *Map) put(key []byte, class uint, value []byte) {
 	m.Valid = true
-	class := uint64(1) << (classOf(key) & 63)
-	if m.seen&class != 0 {
+	bit := uint64(1) << (class & 63)
+	if m.seen&bit != 0 {
 		if len(m.Entries) > fewEntries {
 			m.crowded = true
 		} else if i := m.find(key); i >= 0 {
@@ -31,7 +31,7 @@ func (m *Map) put(key, value []byte) {
 			return
 		}
 	}
-	m.seen |= class
+	m.seen |= bit
 	m.Entries = append(m.Entries, Entry{key, value})
 }
 

@@ -2,62 +2,66 @@ package event
 
 import (
 	"math"
+	"slices"
 	"strconv"
 
 	"weir/pkg/jsonscan"
 	"weir/pkg/lake"
 )
 
-// promoted is what a view has found of the promoted paths of one event. Of duplicate keys the last counts, on every
+// promoted is where a view stands with the promoted paths of one event. Of duplicate keys the last counts, on every
 // level: a second object begins anew.
 type promoted struct {
-	found   []jsonscan.Value // by path
-	touched []int            // paths that were found, some perhaps given up again
-	visited []bool           // by node
+	found   []bool // by path: something stood there
+	visited []bool // by node
 }
 
 // begin readies for an event.
 func (p *promoted) begin(by *Promotion) {
-	for _, path := range p.touched {
-		if path < len(p.found) {
-			p.found[path] = jsonscan.Value{}
-		}
-	}
-	p.touched = p.touched[:0]
 	if by == nil {
 		return
 	}
 	if len(p.found) != len(by.types) || len(p.visited) != by.nodes {
-		*p = promoted{found: make([]jsonscan.Value, len(by.types)), visited: make([]bool, by.nodes)}
+		*p = promoted{found: make([]bool, len(by.types)), visited: make([]bool, by.nodes)}
+		return
 	}
+	clear(p.found)
 	clear(p.visited)
 }
 
 // enter begins an object, or whatever stands in its place. Had it been there before, what was found in it is given up.
-func (p *promoted) enter(n *node) {
-	if p.visited[n.index] {
-		p.forget(n)
+func (v *View) enter(n *node) {
+	if v.promoted.visited[n.index] {
+		v.forget(n)
 	}
-	p.visited[n.index] = true
+	v.promoted.visited[n.index] = true
 }
 
-func (p *promoted) forget(n *node) {
+func (v *View) forget(n *node) {
 	for i := range n.children {
 		c := &n.children[i]
 		if c.path >= 0 {
-			p.found[c.path] = jsonscan.Value{}
+			v.drop(c.path)
 		}
-		if c.node != nil && p.visited[c.node.index] {
-			p.forget(c.node)
+		if c.node != nil {
+			v.forget(c.node)
 		}
 	}
 }
 
-func (p *promoted) note(path int, value jsonscan.Value) {
-	if p.found[path].Kind == jsonscan.Invalid {
-		p.touched = append(p.touched, path)
+func (v *View) drop(path int) {
+	if v.promoted.found[path] {
+		v.promoted.found[path] = false
+		v.Cells = slices.DeleteFunc(v.Cells, func(c Cell) bool { return c.Path == path })
 	}
-	p.found[path] = value
+}
+
+func (v *View) note(path int, value jsonscan.Value) {
+	v.drop(path)
+	v.promoted.found[path] = true
+	if value.Kind > jsonscan.Null {
+		v.Cells = append(v.Cells, v.cell(path, value))
+	}
 }
 
 // root is where the promoted paths of a map begin; nil where it has none.
@@ -67,7 +71,7 @@ func (v *View) root(f field) *node {
 	}
 	n := v.Promotion.roots[f-context]
 	if n != nil {
-		v.promoted.enter(n)
+		v.enter(n)
 	}
 	return n
 }
@@ -79,7 +83,7 @@ func (v *View) walkChild(c *child) (jsonscan.Value, bool) {
 	}
 	value, ok := v.walkNode(c.node)
 	if ok && c.path >= 0 {
-		v.promoted.note(c.path, value)
+		v.note(c.path, value)
 	}
 	return value, ok
 }
@@ -90,7 +94,7 @@ func (v *View) walkNode(n *node) (jsonscan.Value, bool) {
 	if n == nil {
 		return s.Skip()
 	}
-	v.promoted.enter(n)
+	v.enter(n)
 	if s.Peek() != jsonscan.Object {
 		return s.Skip()
 	}
@@ -104,22 +108,12 @@ func (v *View) walkNode(n *node) (jsonscan.Value, bool) {
 			whole.End = s.Offset()
 			return whole, s.Err() == nil
 		}
-		value, ok := v.walkChild(n.find(v.string(k)))
+		key := v.string(k)
+		value, ok := v.walkChild(n.find(key, classOf(key)))
 		if !ok {
 			return jsonscan.Value{}, false
 		}
 		whole.Flags |= k.Flags | value.Flags
-	}
-}
-
-// resolvePromoted makes cells of what was found.
-func (v *View) resolvePromoted() {
-	v.Cells = v.Cells[:0]
-	for _, path := range v.promoted.touched {
-		value := v.promoted.found[path]
-		if v.promoted.found[path] = (jsonscan.Value{}); value.Kind > jsonscan.Null { // a path may have been touched twice
-			v.Cells = append(v.Cells, v.cell(path, value))
-		}
 	}
 }
 

@@ -7,6 +7,14 @@ type Promotion struct {
 	types []lake.Type             // by path
 	roots [fields - context]*node // of context, traits and properties; nil where nothing below is promoted
 	nodes int                     // how many there are
+	alone bool
+}
+
+// Alone leaves out the entries of context, traits, properties and integrations: for tables that have promoted columns
+// and no maps.
+func (p *Promotion) Alone() *Promotion {
+	p.alone = true
+	return p
 }
 
 // Cell is the value of a promoted path in the column where it belongs.
@@ -55,17 +63,19 @@ func NewPromotion(columns []lake.Promoted) *Promotion {
 
 // child is the child of that key, made where it is missing. The pointer is good until the next call.
 func (n *node) child(key string) *child {
-	if c := n.find([]byte(key)); c != nil {
+	class := classOf([]byte(key))
+	if c := n.find([]byte(key), class); c != nil {
 		return c
 	}
-	head := &n.heads[classOf([]byte(key))&63]
+	head := &n.heads[class&63]
 	n.children = append(n.children, child{key: key, path: -1, next: *head})
 	*head = uint16(len(n.children))
 	return &n.children[len(n.children)-1]
 }
 
-func (n *node) find(key []byte) *child {
-	for i := n.heads[classOf(key)&63]; i > 0; {
+// find is the child of a key and its class; nil if there is none.
+func (n *node) find(key []byte, class uint) *child {
+	for i := n.heads[class&63]; i > 0; {
 		c := &n.children[i-1]
 		if c.key == string(key) {
 			return c

@@ -76,7 +76,6 @@ func (v *View) Decode(r *Record) Reason {
 	_, viaGateway := r.header(HeaderReceivedAt)
 	v.resolveTimes(viaGateway)
 	v.resolveMaps()
-	v.resolvePromoted()
 	return ""
 }
 
@@ -95,6 +94,7 @@ func (v *View) reset(r *Record) {
 	v.Properties.empty()
 	v.Integrations.empty()
 	v.Rescued.empty()
+	v.Cells = v.Cells[:0]
 	v.promoted.begin(v.Promotion)
 }
 

@@ -97,7 +97,7 @@ func runArrow(_ context.Context, c child) (int64, error) {
 		b.clear()
 		return err
 	}
-	err = feed(c, func(r *event.Record, v *event.View) error {
+	err = feed(c, nil, func(r *event.Record, v *event.View) error {
 		if b.add(r, v); b.rows < batchRows {
 			return nil
 		}

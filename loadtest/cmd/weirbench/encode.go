@@ -6,18 +6,57 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"weir/loadtest/corpus"
 	"weir/pkg/columnar"
 	"weir/pkg/event"
 	"weir/pkg/lake"
+	"weir/pkg/promote"
 	"weir/pkg/settings"
 )
 
+// shape is what a table has of an event.
+type shape struct {
+	schema    lake.Schema
+	options   columnar.Options
+	promotion *event.Promotion
+}
+
+func (s shape) layout() (*columnar.Layout, error) {
+	s.options.RowGroupRows = rowGroupRows
+	return columnar.NewLayout(s.schema, s.options)
+}
+
+func plainMaps(o columnar.Options) shape { return shape{schema: lake.EventLogs().Schema, options: o} }
+
+// mapsAndPromoted is the table as the sink writes it.
+func mapsAndPromoted() shape {
+	wanted := promote.DefaultList().Paths
+	registry, _, err := promote.Registry{}.Extend(wanted)
+	if err != nil {
+		panic(err) // the default list fits a registry
+	}
+	columns := registry.Promoted(wanted)
+	s := plainMaps(columnar.Options{Promoted: columns})
+	s.promotion = event.NewPromotion(columns)
+	return s
+}
+
+// typedAlone has no maps but the one of what has no column.
+func typedAlone() shape {
+	s := mapsAndPromoted()
+	s.promotion.Alone()
+	s.schema = slices.DeleteFunc(slices.Clone(s.schema), func(c lake.Column) bool {
+		return c.Type == lake.MapStringString && c.Name != "rescued"
+	})
+	return s
+}
+
 // feed decodes the row's events by weir's scanner and hands them on. What the count begins with is the decoding: the
 // corpus is made before.
-func feed(c child, each func(*event.Record, *event.View) error) error {
+func feed(c child, p *event.Promotion, each func(*event.Record, *event.View) error) error {
 	n := c.row.events
 	if n > corpusEvents {
 		n = corpusEvents / 4   // a row of many measures memory, and the corpus is in it
@@ -28,7 +67,7 @@ func feed(c child, each func(*event.Record, *event.View) error) error {
 	if err := c.meter.start(); err != nil {
 		return err
 	}
-	var view event.View
+	view := event.View{Promotion: p}
 	r := event.Record{Topic: topic, TopicID: lake.TopicID{1}, Partition: 3, Key: []byte("bench")}
 	for i := range c.row.events {
 		r.Offset, r.Value, r.Timestamp = int64(i), values[i%len(values)], received.Add(time.Duration(i)*20*time.Millisecond)
@@ -47,8 +86,12 @@ const openFiles = 1000
 
 // runManyFiles encodes into a thousand files, of which few see most events (zipf), as a partition does that many sources
 // share. The corpus comes again and again.
-func runManyFiles(_ context.Context, c child) (int64, error) {
-	layout, err := columnar.NewLayout(lake.EventLogs().Schema, columnar.Options{RowGroupRows: rowGroupRows})
+func runManyFiles(s shape) func(context.Context, child) (int64, error) {
+	return func(_ context.Context, c child) (int64, error) { return manyFiles(c, s) }
+}
+
+func manyFiles(c child, s shape) (int64, error) {
+	layout, err := s.layout()
 	if err != nil {
 		return 0, err
 	}
@@ -58,7 +101,7 @@ func runManyFiles(_ context.Context, c child) (int64, error) {
 		files[i] = layout.NewFile(&size)
 	}
 	zipf := rand.NewZipf(rand.New(rand.NewPCG(corpusSeed, 1)), 1.1, 1, openFiles-1)
-	err = feed(c, func(r *event.Record, v *event.View) error {
+	err = feed(c, s.promotion, func(r *event.Record, v *event.View) error {
 		if r.Offset%10_000 == 0 {
 			if err := evict(layout, files, &size); err != nil {
 				return err
@@ -97,16 +140,15 @@ func evict(layout *columnar.Layout, files []*columnar.File, out io.Writer) error
 }
 
 // runEncode is weir's own scanner and encoder, from an event's bytes to a file's.
-func runEncode(o columnar.Options) func(context.Context, child) (int64, error) {
+func runEncode(s shape) func(context.Context, child) (int64, error) {
 	return func(_ context.Context, c child) (int64, error) {
-		o.RowGroupRows = rowGroupRows
-		layout, err := columnar.NewLayout(lake.EventLogs().Schema, o)
+		layout, err := s.layout()
 		if err != nil {
 			return 0, err
 		}
 		var size counter
 		file := layout.NewFile(&size)
-		if err := feed(c, file.Append); err != nil {
+		if err := feed(c, s.promotion, file.Append); err != nil {
 			return 0, err
 		}
 		return int64(size), file.Close()

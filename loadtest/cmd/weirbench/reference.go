@@ -196,7 +196,7 @@ func runParquetGo(_ context.Context, c child) (int64, error) {
 		b.clear()
 		return nil
 	}
-	err := feed(c, func(r *event.Record, v *event.View) error {
+	err := feed(c, nil, func(r *event.Record, v *event.View) error {
 		if b.add(r, v); b.rows < batchRows {
 			return nil
 		}
