@@ -18,7 +18,8 @@ const bloomBits = 10
 
 // group is what the footer says of a row group that is written, and the page indexes that stand before the footer.
 type group struct {
-	format.RowGroup                       // with a chunk for each leaf of the layout; those that no row group uses are empty
+	format.RowGroup                       // without its chunks
+	chunks          []*format.ColumnChunk // by leaf of the layout; nil where the file has none of it
 	columns         []*format.ColumnIndex // nil for leaves without bounds
 	offsets         []*format.OffsetIndex
 	held            int64
@@ -36,7 +37,8 @@ func (f *File) writeGroup() error {
 	}
 	n := len(f.chunks)
 	g := group{
-		RowGroup: format.RowGroup{NumRows: int64(f.groupRows), FileOffset: f.out.n, Ordinal: int16(len(f.groups)), Columns: make(thrift.Slice[format.ColumnChunk], n)},
+		RowGroup: format.RowGroup{NumRows: int64(f.groupRows), FileOffset: f.out.n, Ordinal: int16(len(f.groups))},
+		chunks:   make([]*format.ColumnChunk, n),
 		columns:  make([]*format.ColumnIndex, n), offsets: make([]*format.OffsetIndex, n),
 	}
 	for i := range f.chunks {
@@ -47,7 +49,7 @@ func (f *File) writeGroup() error {
 		}
 	}
 	for i := range f.chunks {
-		if err := f.writeBloom(f.chunks[i].hashes, &g.Columns[i].MetaData); err != nil {
+		if err := f.writeBloom(f.chunks[i].hashes, g.chunks[i]); err != nil {
 			return err
 		}
 		f.chunks[i] = chunk{refused: f.chunks[i].refused}
@@ -131,7 +133,8 @@ func (f *File) writeChunk(s *press, i int, c *chunk, g *group) error {
 	all := c.bounds(l.kind)
 	m.Statistics.MinValue, m.Statistics.MaxValue = all.least, all.greatest
 	g.note(f.layout, c, i, all, offsets)
-	g.Columns[i].MetaData = m
+	g.chunks[i] = &format.ColumnChunk{MetaData: m}
+	g.held += chunkHeld
 	g.TotalByteSize += m.TotalUncompressedSize
 	g.TotalCompressedSize += m.TotalCompressedSize
 	return nil
@@ -194,8 +197,11 @@ func (g *group) note(layout *Layout, c *chunk, i int, all bounds, offsets *forma
 	}
 }
 
-// indexBytes is about what the page index of a page holds.
-const indexBytes = 128
+// What the page index of a page and what the footer says of a chunk hold, about.
+const (
+	indexBytes = 128
+	chunkHeld  = 800
+)
 
 func allEmpty(pages []page) bool {
 	for i := range pages {
@@ -245,7 +251,7 @@ func order(pages []page, kind format.Type) format.BoundaryOrder {
 	return format.Unordered
 }
 
-func (f *File) writeBloom(hashes []uint64, m *format.ColumnMetaData) error {
+func (f *File) writeBloom(hashes []uint64, c *format.ColumnChunk) error {
 	if len(hashes) == 0 {
 		return nil
 	}
@@ -257,6 +263,7 @@ func (f *File) writeBloom(hashes []uint64, m *format.ColumnMetaData) error {
 		Hash:        format.BloomFilterHash{Value: &format.XxHash{}},
 		Compression: format.BloomFilterCompression{Value: &format.BloomFilterUncompressed{}},
 	}
+	m := &c.MetaData
 	m.BloomFilterOffset = f.out.n
 	if _, err := f.writeThrift(&header); err != nil {
 		return err
@@ -288,11 +295,10 @@ func (f *File) writeFooter() error {
 	}
 	for i := range f.groups {
 		g := f.groups[i].RowGroup
-		all := g.Columns
 		g.Columns = make(thrift.Slice[format.ColumnChunk], 0, leaves)
-		for j := range all {
-			if f.used[j] {
-				g.Columns = append(g.Columns, all[j])
+		for _, c := range f.groups[i].chunks {
+			if c != nil {
+				g.Columns = append(g.Columns, *c)
 			}
 		}
 		m.RowGroups[i] = g
@@ -335,7 +341,7 @@ func (f *File) writeIndexes() error {
 			if x == nil {
 				continue
 			}
-			c := &g.Columns[j]
+			c := g.chunks[j]
 			c.ColumnIndexOffset = f.out.n
 			n, err := f.writeThrift(x)
 			if err != nil {
@@ -350,7 +356,7 @@ func (f *File) writeIndexes() error {
 			if x == nil {
 				continue
 			}
-			c := &g.Columns[j]
+			c := g.chunks[j]
 			c.OffsetIndexOffset = f.out.n
 			n, err := f.writeThrift(x)
 			if err != nil {
