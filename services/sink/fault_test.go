@@ -193,6 +193,31 @@ func TestLostUploads(t *testing.T) {
 	w.requireOnce()
 }
 
+// A leader that is behind for a moment denies offsets that the log has: a repair asks the log's bounds, and reads again.
+func TestLostUploadsWhileTheLeaderIsBehind(t *testing.T) {
+	for _, answer := range []*kerr.Error{kerr.OffsetOutOfRange, kerr.UnknownTopicID} {
+		t.Run(answer.Message, func(t *testing.T) {
+			w := newWorld(t, 1)
+			var denied *kfake.FaultHandle
+			w.commits("intent", func(*kmsg.OffsetCommitRequest) (error, bool, bool) {
+				w.kafka.SleepControl(func() {
+					require.Positive(t, w.abortUploads())
+					denied = w.kafka.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Err: answer, Count: 3})
+				})
+				return nil, false, true
+			})
+			w.produceLarge(0, "large")
+			p := w.start(inOneFlush)
+			w.await("the records are read", func() bool { return w.position(p, 0) == w.sent[0] })
+			require.NoError(t, p.end())
+			require.Contains(t, p.log.String(), "a lost upload was written again")
+			require.NotContains(t, p.log.String(), "partition stopped")
+			require.EqualValues(t, 3, denied.Hits())
+			w.requireOnce()
+		})
+	}
+}
+
 // The same, but the rows are gone from Kafka too: the partition stops and says which.
 func TestLostUploadsBeyondRepair(t *testing.T) {
 	w := newWorld(t, 2)
