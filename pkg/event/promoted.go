@@ -180,8 +180,8 @@ func (v *View) number(c *Cell, want lake.Type, value jsonscan.Value) {
 	switch {
 	case !ok:
 		c.Side, c.Text = lake.SideString, text
-	case want == lake.BigInt && f == math.Trunc(f) && -exact <= f && f <= exact:
-		c.Number = int64(f)
+	case want == lake.BigInt && f == math.Trunc(f) && math.Abs(f) < 1e15 && significant(text) <= 15:
+		c.Number = int64(f) // doubles tell numbers of so many digits apart: this one is no rounded fraction
 	default:
 		if c.Number = int64(math.Float64bits(f)); want != lake.Double {
 			c.Side = lake.SideDouble
@@ -253,6 +253,23 @@ func shortDouble(text []byte) (float64, bool) {
 		f = -f
 	}
 	return f, true
+}
+
+// significant is how many digits of a number count, its exponent aside: from the first to the last that is not 0.
+func significant(text []byte) int {
+	n, last := 0, 0
+	for _, c := range text {
+		switch {
+		case c == 'e' || c == 'E':
+			return last
+		case '1' <= c && c <= '9':
+			n++
+			last = n
+		case c == '0' && n > 0:
+			n++
+		}
+	}
+	return last
 }
 
 // zero tells whether the digits of a number, its exponent aside, are all 0.

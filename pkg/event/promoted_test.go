@@ -75,6 +75,9 @@ func TestPromotedValues(t *testing.T) {
 		{"i", `123456789012345678901234567890`, "properties.i__string", "123456789012345678901234567890"},
 		{"i", `5.0`, "properties.i", "5"},
 		{"i", `-1.5e3`, "properties.i", "-1500"},
+		{"i", `5.00000000000000000`, "properties.i", "5"},
+		{"i", `1.00000000000000000001`, "properties.i__double", "1"},
+		{"i", `9007199254740993.0`, "properties.i__double", "9.007199254740992e+15"},
 		{"i", `1e16`, "properties.i__double", "1e+16"},
 		{"i", `5.5`, "properties.i__double", "5.5"},
 		{"i", `"5"`, "properties.i__string", "5"},
@@ -249,10 +252,10 @@ func wantedCell(typ lake.Type, raw json.RawMessage) (lake.Side, string) {
 	f, err := strconv.ParseFloat(string(raw), 64)
 	double := strconv.FormatFloat(f, 'g', -1, 64)
 	if bytes.ContainsAny(raw, ".eE") {
-		switch exactly := new(big.Float).SetFloat64(0); {
+		switch {
 		case err != nil || f == 0 && strings.ContainsAny(strings.Split(strings.ToLower(string(raw)), "e")[0], "123456789"):
 			return lake.SideString, string(raw)
-		case typ == lake.BigInt && exactly.SetFloat64(f).IsInt() && math.Abs(f) <= 1<<53:
+		case typ == lake.BigInt && math.Abs(f) < 1e15 && wholly(raw, f):
 			return lake.Main, strconv.FormatInt(int64(f), 10)
 		}
 		return fits(lake.Double, lake.SideDouble), double
@@ -265,6 +268,15 @@ func wantedCell(typ lake.Type, raw json.RawMessage) (lake.Side, string) {
 		return lake.Main, strconv.FormatFloat(float64(n.Int64()), 'g', -1, 64)
 	}
 	return fits(lake.BigInt, lake.SideBigInt), n.String()
+}
+
+// wholly tells exactly whether the text, of which f is the double, is an integer.
+func wholly(text []byte, f float64) bool {
+	if f == 0 {
+		return true // what is smaller than any double was told apart before
+	}
+	r, ok := new(big.Rat).SetString(string(text))
+	return ok && r.IsInt()
 }
 
 func ok(_ Instant, ok bool) bool { return ok }
