@@ -27,6 +27,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kversion"
 
 	"weir/pkg/kafka"
+	"weir/pkg/lake"
 	"weir/pkg/settings"
 	"weir/pkg/telemetry"
 )
@@ -497,6 +498,9 @@ func TestS3AnswersAreLost(t *testing.T) {
 		if strings.Contains(r.URL.RawQuery, "uploadId") {
 			kind += " upload"
 		}
+		if strings.HasSuffix(r.URL.Path, lake.ColumnsKey(lake.EventLogsName)) {
+			kind += " columns"
+		}
 		if r.Method == http.MethodGet || seen[kind] {
 			return false
 		}
@@ -508,7 +512,9 @@ func TestS3AnswersAreLost(t *testing.T) {
 	w.start()
 	w.awaitFlushed()
 	proxy.mu.Lock()
-	require.GreaterOrEqual(t, len(seen), 4)
+	require.GreaterOrEqual(t, len(seen), 5)
+	require.Contains(t, seen, "PUT , columns")
+	require.Contains(t, seen, "PUT ,", "a manifest's")
 	proxy.mu.Unlock()
 	w.requireOnce()
 }
