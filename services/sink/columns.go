@@ -4,7 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
+
+	"golang.org/x/sync/semaphore"
 
 	"weir/pkg/columnar"
 	"weir/pkg/lake"
@@ -19,9 +20,13 @@ type columns struct {
 	store *s3.Store
 	retry worker.Retry
 
-	mu    sync.Mutex
+	turn  *semaphore.Weighted // held while S3 answers, so that whoever waits for it can give up
 	known promote.Registry
 	etag  string // "" = there is no object yet
+}
+
+func newColumns(store *s3.Store, retry worker.Retry) *columns {
+	return &columns{store: store, retry: retry, turn: semaphore.NewWeighted(1)}
 }
 
 // open reads the registry and adds the columns of the wanted paths.
@@ -39,8 +44,10 @@ func (c *columns) open(ctx context.Context, wanted []promote.Wanted) (kept []pro
 // register is worker.Table.Register: it adds the columns beside promoted ones that the file has. There are few, once.
 func (c *columns) register(ctx context.Context, e worker.Encoder) (version int64, err error) {
 	names := e.(*columnar.File).Beside()
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	if err := c.turn.Acquire(ctx, 1); err != nil {
+		return 0, err
+	}
+	defer c.turn.Release(1)
 	err = c.change(ctx, func(r promote.Registry) (promote.Registry, error) { return r.Beside(names), nil })
 	return c.known.Version, err
 }

@@ -1,6 +1,7 @@
 package sink
 
 import (
+	"bytes"
 	"context"
 	"os"
 	"regexp"
@@ -11,12 +12,14 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"weir/pkg/flush"
 	"weir/pkg/flush/codec"
 	"weir/pkg/lake"
 	"weir/pkg/s3"
+	"weir/pkg/settings"
 )
 
 // Every stop names a command. A person who runs it, first without and then with --yes,
@@ -298,6 +301,32 @@ func TestAcceptedLossThatIsNone(t *testing.T) {
 	require.Equal(t, flush.Done, after.Phase)
 	require.Equal(t, s.Manifest, after.Manifest, "no flush says that something was given up")
 	w.requireGoesOn(nil, nil)
+}
+
+// A batch unpacks to more than a sink may hold. What stands before it is flushed, and it alone is passed over.
+func TestBombIsCured(t *testing.T) {
+	w := newWorld(t, 2)
+	w.cfg.Memory = settings.Memory{Bytes: 64 * settings.MiB}
+	w.produceEvents(1, []string{"a"}, 5)
+	w.produceEvents(0, []string{"a"}, 5)
+	w.produceBomb(0, 33<<20)
+	w.produceEvents(0, []string{"a"}, 5)
+	require.Equal(t, "--from 6 --accept-loss", w.stopsWith(w.start()))
+	require.Equal(t, int64(1), w.obey("--from 6 --accept-loss").Lost)
+	w.requireGoesOn(numbers(5, 6), nil)
+	w.requireNotified()
+}
+
+// produceBomb appends one record of so many bytes, which are few on their way.
+func (w *world) produceBomb(p int32, size int) {
+	w.t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(w.kafka.ListenAddrs()...), kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.ProducerBatchCompression(kgo.GzipCompression()), kgo.ProducerBatchMaxBytes(int32(size)+1<<10), kgo.BrokerMaxWriteBytes(1<<30))
+	require.NoError(w.t, err)
+	defer client.Close()
+	bomb := &kgo.Record{Topic: w.cfg.Topic, Partition: p, Key: []byte("a"), Value: bytes.Repeat([]byte(" "), size)}
+	require.NoError(w.t, client.ProduceSync(w.t.Context(), bomb).FirstErr())
+	w.sent[p]++
 }
 
 // Retention overtakes a sink that runs: it stops with what a start would say.

@@ -116,7 +116,7 @@ func Recover(ctx context.Context, cfg RecoverConfig) ([]Recovered, error) {
 	if err := r.requireEmpty(ctx); err != nil {
 		return nil, err
 	}
-	registry := &columns{store: store, retry: worker.Retry{Observe: r.observe}}
+	registry := newColumns(store, worker.Retry{Observe: r.observe})
 	if err := registry.read(ctx); err != nil {
 		return nil, err
 	}

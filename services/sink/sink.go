@@ -76,7 +76,7 @@ func Run(ctx context.Context, cfg Config, tel *telemetry.Telemetry) error {
 	if err != nil {
 		return drained(ctx, err)
 	}
-	registry := &columns{store: store, retry: retry}
+	registry := newColumns(store, retry)
 	kept, err := registry.open(ctx, cfg.Promote.Paths)
 	if err != nil {
 		return drained(ctx, err)

@@ -80,7 +80,7 @@ func (s *session) options() []kgo.Opt {
 		kgo.FetchMaxPartitionBytes(2 << 20),
 		kgo.MaxConcurrentFetches(3),
 		kgo.FetchMaxWait(500 * time.Millisecond),
-		kgo.MaxDecompressBatchBytes(256 << 20),
+		kgo.MaxDecompressBatchBytes(int(c.batchLimit())),
 	}
 	if c.Protocol == Consumer {
 		opts = append(opts, kgo.ServerSideBalancer(), kgo.Balancers(kgo.StickyBalancer())) // sticky asks for the uniform assignor
@@ -90,6 +90,9 @@ func (s *session) options() []kgo.Opt {
 	}
 	return opts
 }
+
+// batchLimit is the most bytes that one batch of records may unpack to: a bomb must not take the memory of all others.
+func (c Config) batchLimit() int64 { return min(256<<20, c.Memory/2) }
 
 // rebalanceTimeout is how long the others wait for a member that does not join again. One that was killed while it
 // joined is waited for so long, so it is no longer than what a silent member gets.

@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"weir/pkg/flush"
+	"weir/services/sink/internal/cut"
 )
 
 // Causes of a Stop that the machine does not know.
@@ -25,7 +26,7 @@ const (
 func (w *Worker) judge(ctx context.Context, cause error) Outcome {
 	var loss *kgo.ErrDataLoss
 	if !errors.Is(cause, kerr.OffsetOutOfRange) && !errors.As(cause, &loss) {
-		return Outcome{Op: flush.Stop, Err: w.unreadable(cause)}
+		return w.stopBefore(ctx, cause)
 	}
 	known, err := w.c.Gather(ctx)
 	if err != nil {
@@ -43,10 +44,22 @@ func (w *Worker) judge(ctx context.Context, cause error) Outcome {
 	return Outcome{Op: eff.Op, Err: eff.Err}
 }
 
-// unreadable is a batch that the client cannot take apart. Nobody but a person can pass
-// over it: how many records it holds is not known.
+// stopBefore flushes what was read before a batch that cannot be read, and stops there: whoever passes over the batch
+// gives up nothing else.
+func (w *Worker) stopBefore(ctx context.Context, cause error) Outcome {
+	eff := w.consumeBatch(ctx)
+	if held := len(w.open) > 0 || len(w.dead.list) > 0; held && !eff.Op.Terminal() && !w.c.Pin.Spent() {
+		eff = w.cutAll(ctx, cut.Drain)
+	}
+	if eff.Op.Terminal() {
+		return Outcome{Op: eff.Op, Err: eff.Err}
+	}
+	return Outcome{Op: flush.Stop, Err: w.unreadable(cause)}
+}
+
+// unreadable is a batch that the client cannot take apart. Nobody but a person can pass over it.
 func (w *Worker) unreadable(cause error) error {
-	return &flush.StopError{
+	stop := &flush.StopError{
 		Owner:    w.c.Owner,
 		Cause:    CauseFetch,
 		Manifest: w.machine.State().Manifest,
@@ -57,6 +70,15 @@ func (w *Worker) unreadable(cause error) error {
 		},
 		Err: cause,
 	}
+	var bomb *kgo.ErrDecompressTooLarge
+	if errors.As(cause, &bomb) {
+		stop.Detail = fmt.Sprintf("records %d to %d are one batch, which unpacks to more than a sink of this memory reads", bomb.Offset, bomb.NextOffset-1)
+		stop.Cure = flush.Cure{
+			First: "to read it, give the sink more memory (a batch may take half of it, and 256 MiB at most); to pass over it",
+			Flags: fmt.Sprintf("%s %d %s", flush.FlagFrom, bomb.NextOffset, flush.FlagAcceptLoss),
+		}
+	}
+	return stop
 }
 
 // broken is a record that could not be put into its file, or a file that could not be

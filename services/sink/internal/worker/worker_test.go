@@ -687,6 +687,10 @@ func TestFail(t *testing.T) {
 				require.Equal(t, c.cause, stop.Cause)
 				require.ErrorContains(t, out.Err, w.committed.Manifest)
 				require.ErrorContains(t, out.Err, c.advice)
+				if c.cause == CauseFetch { // what stands before it is not for the person who passes over it to lose
+					require.Equal(t, int64(3), w.committed.Low)
+					w.requireOnce()
+				}
 			})
 		})
 	}
