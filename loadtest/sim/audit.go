@@ -27,11 +27,11 @@ type auditor struct {
 	ids     map[string][]place
 	letters map[place]bool
 	rows    map[place][]row
-	chains  map[int32][]*flush.Manifest // of each partition, from seq 1 on
+	chains  map[int32][]*flush.Manifest // of each partition, from its first flush of this era on
 }
 
-// audit judges; what it finds are violations.
-func (w *World) audit() Stats {
+// audit judges this era; what it finds are violations.
+func (w *World) audit() {
 	a := &auditor{
 		w: w, records: map[place]*kgo.Record{}, ids: map[string][]place{}, letters: map[place]bool{},
 		rows: map[place][]row{}, chains: map[int32][]*flush.Manifest{},
@@ -56,16 +56,21 @@ func (w *World) audit() Stats {
 			w.violation("audit, %s: %v", check.name, err)
 		}
 	}
-	return a.stats
+	w.stats.add(a.stats)
 }
 
 func (a *auditor) readEvents() error {
 	list, err := a.w.readTopic(topicEvents, a.w.shape.Partitions)
 	for _, r := range list {
 		p := place{r.Partition, r.Offset}
-		a.records[p] = r
+		if p.offset < a.w.era.from[p.partition].Low {
+			continue
+		}
 		id := idOf(r)
 		a.ids[id] = append(a.ids[id], p)
+		if e := a.w.ledger.sent[id]; e == nil || !e.passed {
+			a.records[p] = r
+		}
 	}
 	a.stats.Events = len(a.records)
 	return err
@@ -117,7 +122,7 @@ func (a *auditor) isLetter(p place) bool {
 
 func (a *auditor) readLetters() error {
 	list, err := a.w.readTopic(topicLetters, a.w.shape.Partitions)
-	for _, r := range list {
+	for _, r := range a.w.era.since(list) {
 		h := map[string]string{}
 		for _, x := range r.Headers {
 			h[x.Key] = string(x.Value)
@@ -129,6 +134,9 @@ func (a *auditor) readLetters() error {
 		if _, err := fmt.Sscan(h["weir-dlq-offset"], &p.offset); err != nil {
 			return fmt.Errorf("a dead letter without its offset: %w", err)
 		}
+		if p.offset < a.w.era.from[p.partition].Low { // told again
+			continue
+		}
 		of := a.records[p]
 		if of == nil || !bytes.Equal(of.Value, r.Value) || !bytes.Equal(of.Key, r.Key) {
 			a.w.violation("the dead letter of %s is not the record that stands there", p)
@@ -139,8 +147,8 @@ func (a *auditor) readLetters() error {
 	return err
 }
 
-// chainsTile is check A: the flushes of a partition follow each other without a gap from seq 1 to what is committed,
-// and what they hold tiles the log: every record stands in one file of each table, or is a dead letter, once.
+// chainsTile is check A: the flushes of a partition follow each other without a gap from the era's begin, mostly seq 1,
+// to what is committed, and what they hold tiles the log: every record stands in one file of each table, or is a dead letter, once.
 func (a *auditor) chainsTile() error {
 	for p := range a.w.shape.Partitions {
 		s, err := a.w.committed(p)
@@ -150,7 +158,7 @@ func (a *auditor) chainsTile() error {
 		if s.Phase != flush.Done {
 			a.w.violation("partition %d ends with an intent: %s", p, s.Metadata())
 		}
-		chain, err := a.chain(s)
+		chain, err := a.chain(a.w.era.from[p], s)
 		if err != nil {
 			a.w.violation("partition %d: %v", p, err)
 			continue
@@ -162,10 +170,10 @@ func (a *auditor) chainsTile() error {
 	return nil
 }
 
-func (a *auditor) chain(s flush.State) ([]*flush.Manifest, error) {
+func (a *auditor) chain(from, s flush.State) ([]*flush.Manifest, error) {
 	var chain []*flush.Manifest
 	key := s.Manifest
-	for seq := s.Seq; seq > 0; seq-- {
+	for seq := s.Seq; seq > from.Seq; seq-- {
 		m := a.w.watch.manifestOf(key)
 		if m == nil || m.Seq != seq {
 			return nil, fmt.Errorf("flush %d is named %q, and there is no such manifest", seq, key)
@@ -173,8 +181,8 @@ func (a *auditor) chain(s flush.State) ([]*flush.Manifest, error) {
 		chain = append(chain, m)
 		key = m.Predecessor
 	}
-	if key != "" {
-		return nil, fmt.Errorf("flush 1 has a predecessor: %s", key)
+	if key != from.Manifest {
+		return nil, fmt.Errorf("flush %d follows %q instead of %q", from.Seq+1, key, from.Manifest)
 	}
 	slices.Reverse(chain)
 	return chain, nil
@@ -182,7 +190,7 @@ func (a *auditor) chain(s flush.State) ([]*flush.Manifest, error) {
 
 func (a *auditor) tile(p int32, s flush.State, chain []*flush.Manifest) {
 	tables := map[string]*flush.Offsets{lake.EventLogsName: {}, lake.EventLogsRawName: {}}
-	letters, low := &flush.Offsets{}, int64(0)
+	letters, low := &flush.Offsets{}, a.w.era.from[p].Low
 	for _, m := range chain {
 		if m.Low != low {
 			a.w.violation("partition %d: flush %d begins at %d, the one before ends at %d", p, m.Seq, m.Low, low)
@@ -219,7 +227,7 @@ func (a *auditor) tile(p int32, s flush.State, chain []*flush.Manifest) {
 func (a *auditor) table() error {
 	for _, o := range a.w.bucket.Objects() {
 		key, _ := a.w.location().Rel(o.Key)
-		if !strings.HasPrefix(key, "eventlogs/") {
+		if !strings.HasPrefix(key, "eventlogs/") || a.w.era.before[o.Key] {
 			continue
 		}
 		rows, err := readRows(key, o.Body)
@@ -283,6 +291,9 @@ func sameAs(r row, rec *kgo.Record) error {
 			return fmt.Errorf("property %s is %q instead of %q", k, r.properties[k], text)
 		}
 	}
+	if want := []string{string(ev.Properties["n"])}; r.promoted && !slices.Equal(r.n, want) {
+		return fmt.Errorf("the columns of properties.n hold %v instead of %v", r.n, want)
+	}
 	return sameDay(r, rec)
 }
 
@@ -301,7 +312,7 @@ func (a *auditor) rawCopy() error {
 	lines := map[string]int{}
 	for _, o := range a.w.bucket.Objects() {
 		key, _ := a.w.location().Rel(o.Key)
-		if !strings.HasPrefix(key, "raw/") {
+		if !strings.HasPrefix(key, "raw/") || a.w.era.before[o.Key] {
 			continue
 		}
 		list, err := readLines(key, o.Body)
@@ -378,14 +389,18 @@ func (a *auditor) notifications() error {
 		return err
 	}
 	told := map[int32]uint64{}
-	for _, r := range list {
+	for p, s := range a.w.era.from {
+		told[p] = s.Seq
+	}
+	for _, r := range a.w.era.since(list) {
 		n, err := codec.DecodeCommitted(r.Value)
 		if err != nil {
 			return err
 		}
-		chain := a.chains[n.Partition]
+		chain, from := a.chains[n.Partition], a.w.era.from[n.Partition]
 		switch {
-		case n.Seq == 0 || n.Seq > uint64(len(chain)) || chain[n.Seq-1].Key != n.Manifest:
+		case n.Seq == from.Seq && n.Manifest == from.Manifest && from.Seq > 0: // told again
+		case n.Seq <= from.Seq || n.Seq > from.Seq+uint64(len(chain)) || chain[n.Seq-from.Seq-1].Key != n.Manifest:
 			a.w.violation("partition %d: a notification names %s as flush %d, which was not decided", n.Partition, n.Manifest, n.Seq)
 		case n.Seq > told[n.Partition]+1:
 			a.w.violation("partition %d: flush %d was told before flush %d", n.Partition, n.Seq, told[n.Partition]+1)
@@ -393,8 +408,8 @@ func (a *auditor) notifications() error {
 		told[n.Partition] = max(told[n.Partition], n.Seq)
 	}
 	for p, chain := range a.chains {
-		if told[p] != uint64(len(chain)) {
-			a.w.violation("partition %d: %d of %d flushes were told", p, told[p], len(chain))
+		if want := a.w.era.from[p].Seq + uint64(len(chain)); told[p] != want {
+			a.w.violation("partition %d: %d of %d flushes were told", p, told[p], want)
 		}
 	}
 	return nil

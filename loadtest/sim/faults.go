@@ -35,14 +35,14 @@ const (
 
 // Faults lists every kind.
 func Faults() []Fault {
-	return slices.Concat(crashes(), processFaults(), commitFaults(), kafkaFaults(), s3Faults(), glueFaults(), operatorFaults())
+	return slices.Concat(crashes(), processFaults(), commitFaults(), kafkaFaults(), s3Faults(), glueFaults(), operatorFaults(), eraFaults())
 }
 
 // trapped is a fault that waits for calls. It stays until the faults are over.
 func trapped(t trap, what string) Fault {
 	t.fault = what
 	at := during
-	if slices.Contains([]string{"s3 put started", "commit start", "glue CreateTable", "glue GetTable", "glue GetPartitions"}, t.op) {
+	if slices.Contains([]string{"s3 put columns", "s3 get columns", "s3 put started", "commit start", "glue CreateTable", "glue GetTable", "glue GetPartitions"}, t.op) {
 		at = early
 	}
 	rare := at == early || strings.HasPrefix(t.op, "glue") || t.op == "s3 head object" || t.op == "s3 abort"
@@ -69,7 +69,7 @@ const expiredAfter = "uploads expire after the decision"
 
 // steps of a flush and of a round of the catalog, as calls.
 var flushCalls = []string{
-	"s3 put started", "commit start", "s3 begin", "s3 part", "s3 put manifest", "commit intent", "s3 complete",
+	"s3 put columns", "s3 put started", "commit start", "s3 begin", "s3 part", "s3 put manifest", "commit intent", "s3 complete",
 	"produce " + topicLetters, "produce " + topicFlushes, "commit done",
 }
 
@@ -318,8 +318,9 @@ func s3Faults() []Fault {
 		trapped(trap{op: "s3 get manifest", do: truncate, count: 2}, "s3 get manifest breaks off"),
 		trapped(trap{op: "s3 list", do: truncate, count: 2}, "s3 list breaks off"),
 		trapped(trap{op: "s3 get gate", do: truncate, count: 2}, "s3 get gate breaks off"),
+		trapped(trap{op: "s3 get columns", do: truncate, count: 2}, "s3 get columns breaks off"),
 	}
-	for _, op := range []string{"begin", "part", "put manifest", "complete", "put gate", "head object", "list", "abort"} {
+	for _, op := range []string{"begin", "part", "put manifest", "put columns", "complete", "put gate", "head object", "list", "abort"} {
 		list = append(list,
 			trapped(trap{op: "s3 " + op, do: refuse, status: 500, code: "InternalError", count: 3}, "s3 "+op+" is answered 500"),
 			trapped(trap{op: "s3 " + op, do: refuse, status: 503, code: "SlowDown", count: 3}, "s3 "+op+" is answered 503"),
@@ -329,7 +330,7 @@ func s3Faults() []Fault {
 			trapped(trap{op: "s3 " + op, do: swallow}, "s3 "+op+" is swallowed"),
 		)
 	}
-	for _, op := range []string{"put manifest", "complete", "put gate"} {
+	for _, op := range []string{"put manifest", "put columns", "complete", "put gate"} {
 		list = append(list,
 			trapped(trap{op: "s3 " + op, do: refuse, status: 409, code: "ConditionalRequestConflict", count: 8}, "s3 "+op+" is answered 409"),
 			trapped(trap{op: "s3 " + op, do: late}, "s3 "+op+" is held back and arrives later"),
@@ -350,6 +351,7 @@ func outage(name, op string, status int, code string) Fault {
 		w.held.Go(func() {
 			time.Sleep(length)
 			remove()
+			w.watch.excuse()
 		})
 	}}
 }

@@ -35,6 +35,7 @@ type ledger struct {
 type entry struct {
 	outcome outcome
 	letter  bool // it is no event: direct producers send such things too
+	passed  bool // an operator passed over it
 	aside   bool // the gateway said that it stands in the rejected topic
 }
 

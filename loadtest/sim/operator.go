@@ -85,7 +85,7 @@ func misplaced(name string, change func(*World, *kadm.Client) error) Fault {
 		w.start("sink", 0)
 		time.Sleep(2 * w.shape.Session)
 		w.stopSinks(false)
-		if err := patiently(w.recover); err != nil {
+		if err := patiently(func() error { _, err := w.recover(nil); return err }); err != nil {
 			w.violation("%s: %v", name, err)
 		}
 		for p, s := range before { // a decision of which nothing was visible yet stands nowhere else, and may be gone
@@ -111,19 +111,25 @@ func patiently(do func() error) (err error) {
 	return err
 }
 
-func (w *World) recover() error {
+// recover runs weir sink recover. With an accepted loss it is confirmed.
+func (w *World) recover(accept func(*sink.RecoverConfig)) ([]sink.Recovered, error) {
 	k := kafka.Config{Brokers: w.brokers(), Extra: append(w.unhindered(), kgo.ProducerBatchCompression(kgo.SnappyCompression()))}
 	d := sink.DefaultConfig()
-	all, err := sink.Recover(context.Background(), sink.RecoverConfig{
+	c := sink.RecoverConfig{
 		Kafka: k, Group: d.Group, Topic: d.Topic, FlushTopic: d.FlushTopic, DeadLetterTopic: d.DeadLetterTopic, Lake: w.location().String(),
 		After: time.Minute, From: -1, S3: w.s3Config(w.newLink("operator", "operator", 3)),
-	})
+	}
+	if accept != nil {
+		c.AcceptLoss, c.Yes = true, true
+		accept(&c)
+	}
+	all, err := sink.Recover(context.Background(), c)
 	for _, r := range all {
 		if err != nil && r.Result == "refused" {
 			err = fmt.Errorf("%w; partition %d: %s", err, r.Partition, r.Why)
 		}
 	}
-	return err
+	return all, err
 }
 
 // stopSinks ends every sink, at once or in good order, and waits.

@@ -15,6 +15,7 @@ import (
 
 	"weir/pkg/glue"
 	"weir/pkg/kafka"
+	"weir/pkg/promote"
 	"weir/pkg/s3"
 	"weir/pkg/settings"
 	"weir/pkg/telemetry"
@@ -27,6 +28,7 @@ import (
 type process struct {
 	kind, name string
 	slot       int // which of its kind: its port, its static name
+	serial     int
 	link       *link
 	stop       context.CancelFunc
 	done       chan struct{}
@@ -40,7 +42,7 @@ func (w *World) start(kind string, slot int) *process {
 	w.serial++
 	serial := w.serial
 	w.mu.Unlock()
-	p := &process{kind: kind, slot: slot, name: fmt.Sprintf("%s-%d.%d", kind, slot, serial), done: make(chan struct{})}
+	p := &process{kind: kind, slot: slot, serial: serial, name: fmt.Sprintf("%s-%d.%d", kind, slot, serial), done: make(chan struct{})}
 	p.link = w.newLink(kind, p.name, uint64(1000+serial))
 	ctx, stop := context.WithCancel(context.Background())
 	p.stop = stop
@@ -62,7 +64,7 @@ func (w *World) start(kind string, slot int) *process {
 
 func (w *World) run(ctx context.Context, p *process, tel *telemetry.Telemetry) error {
 	k := kafka.Config{Brokers: w.brokers(), Extra: []kgo.Opt{
-		kgo.Dialer(p.link.dial), kgo.WithDecompressor(newDecompressor()),
+		kgo.Dialer(p.link.dial), kgo.WithDecompressor(newDecompressor(batchLimit)),
 		kgo.ProducerBatchCompression(kgo.SnappyCompression()), // kfake leaves decoders of zstd to finalizers, which run outside of the bubble
 	}}
 	switch p.kind {
@@ -82,12 +84,28 @@ func (w *World) run(ctx context.Context, p *process, tel *telemetry.Telemetry) e
 	}
 }
 
+// batchLimit is the most bytes that a batch may unpack to for a sink: half of its memory.
+const batchLimit = int(32 * settings.MiB)
+
+// promotions are what sinks promote, each another list: the columns of the table change while it is written.
+var promotions = []promote.List{
+	promote.DefaultList(), listOf("default, properties.n: bigint"), listOf("none"), listOf("properties.n: string"), listOf("properties.n: boolean, properties.pad: double"),
+}
+
+func listOf(text string) (l promote.List) {
+	if err := l.UnmarshalText([]byte(text)); err != nil {
+		panic(err) // it is a constant
+	}
+	return l
+}
+
 func gatewayAddr(slot int) string { return fmt.Sprintf("127.0.0.1:%d", gatewayPort+slot) }
 
 func (w *World) sinkConfig(p *process, k kafka.Config) sink.Config {
 	c := sink.DefaultConfig()
 	c.Kafka, c.Lake, c.S3 = k, w.location().String(), w.s3Config(p.link)
-	c.FileAge, c.FileSize, c.Memory = w.shape.FileAge, settings.MiB, settings.Memory{Bytes: 64 * settings.MiB}
+	c.FileAge, c.FileSize, c.Memory = w.shape.FileAge, settings.MiB, settings.Memory{Bytes: settings.Bytes(2 * batchLimit)}
+	c.Promote = promotions[p.serial%len(promotions)]
 	c.SessionTimeout, c.RawCodec = w.shape.Session, w.shape.RawCodec
 	if w.shape.Eager {
 		c.Kafka.Extra = append(c.Kafka.Extra, kgo.Balancers(kgo.RangeBalancer()))

@@ -72,6 +72,8 @@ type row struct {
 	topic      string
 	text       map[string]string // the string columns that are not NULL
 	properties map[string]string
+	n          []string // what the columns of the promoted path properties.n hold, those that are not NULL
+	promoted   bool     // the object has such columns
 	received   int64
 	object     string
 }
@@ -106,8 +108,13 @@ func rowOf(key string, columns [][]string, r parquet.Row) row {
 	var keys, values []string
 	for _, v := range r {
 		path := columns[v.Column()]
-		switch name := path[0]; {
+		name := path[0]
+		ofN := name == "properties_n" || strings.HasPrefix(name, "properties_n__")
+		out.promoted = out.promoted || ofN
+		switch {
 		case v.IsNull() && len(path) == 1:
+		case ofN:
+			out.n = append(out.n, v.String())
 		case name == "kafkapartition":
 			out.place.partition = v.Int32()
 		case name == "kafkaoffset":

@@ -3,6 +3,7 @@ package sim
 import (
 	"context"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -33,13 +34,13 @@ func Run(o Options) (Report, error) {
 		return Report{}, err
 	}
 	time.Sleep(24*time.Hour - o.Load/2) // midnight passes in the middle
-	w, err := newWorld(o)
+	steps := newSchedule(o)
+	w, err := newWorld(o, steps)
 	if err != nil {
 		return Report{}, err
 	}
-	defer w.kafka.Close()
+	defer func() { w.kafka.Close() }()
 	w.trace.add("sim", "seed %d, %+v", o.Seed, w.shape)
-	steps := newSchedule(o)
 	for i, s := range steps {
 		if s.fault.when == early {
 			w.playStep(i, s)
@@ -49,7 +50,7 @@ func Run(o Options) (Report, error) {
 	watching, enough := context.WithCancel(context.Background())
 	var watcher sync.WaitGroup
 	watcher.Go(func() { w.watch.look(watching) })
-	watcher.Go(func() { newReaper(w).run(watching) })
+	watcher.Go(func() { w.reaper.run(watching) })
 	w.play(steps)
 	for i, s := range steps {
 		if s.fault.when == last {
@@ -65,10 +66,9 @@ func Run(o Options) (Report, error) {
 	}
 	enough()
 	watcher.Wait()
-	stats := w.audit()
+	w.audit()
 	r := w.report(described(steps))
-	stats.Virtual = r.Stats.Virtual
-	r.Stats, r.Trace = stats, w.trace.String()
+	r.Trace = w.trace.String()
 	return r, nil
 }
 
@@ -88,16 +88,7 @@ func (w *World) startAll() {
 func (w *World) play(steps []step) {
 	loading, stop := context.WithCancel(context.Background())
 	var producers, faults sync.WaitGroup
-	for n := range direct {
-		producers.Go(func() {
-			if sleep(loading, 3*time.Second) == nil { // the topics are made by then
-				w.produceDirect(loading, n, n == direct-1)
-			}
-		})
-	}
-	for n := range clients {
-		producers.Go(func() { w.post(loading, n) })
-	}
+	w.produce(loading, &producers)
 	began := time.Now()
 	for i, s := range steps {
 		if s.fault.when != during {
@@ -111,6 +102,20 @@ func (w *World) play(steps []step) {
 	faults.Wait()
 	producers.Wait()
 	w.heal()
+}
+
+// produce has events come until ctx ends.
+func (w *World) produce(ctx context.Context, producers *sync.WaitGroup) {
+	for n := range direct {
+		producers.Go(func() {
+			if sleep(ctx, 3*time.Second) == nil { // the topics are made by then
+				w.produceDirect(ctx, n, n == direct-1)
+			}
+		})
+	}
+	for n := range clients {
+		producers.Go(func() { w.post(ctx, n) })
+	}
 }
 
 // after has something done when the faults are over.
@@ -206,7 +211,7 @@ func (w *World) client(opts ...kgo.Opt) (*kgo.Client, error) {
 
 // unhindered are the options of a client whose requests no fault meets.
 func (w *World) unhindered() []kgo.Opt {
-	return []kgo.Opt{kgo.Dialer(w.net.DialContext), kgo.WithDecompressor(newDecompressor())}
+	return []kgo.Opt{kgo.Dialer(w.net.DialContext), kgo.WithDecompressor(newDecompressor(math.MaxInt))}
 }
 
 // unsettled says what is still to come; "" for nothing.

@@ -3,6 +3,8 @@ package sim
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -27,7 +29,10 @@ func newSchedule(o Options) []step {
 		window /= 2
 	}
 	steps := make([]step, stepsPerRun)
-	all := Faults()
+	all := slices.DeleteFunc(Faults(), func(f Fault) bool { return !strings.Contains(f.Name, o.Only) })
+	if len(all) < stepsPerRun {
+		steps = steps[:len(all)]
+	}
 	at := time.Second
 	for i := range steps {
 		n := o.Seed*stepsPerRun + uint64(i)

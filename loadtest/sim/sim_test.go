@@ -17,6 +17,7 @@ var (
 	seeds   = flag.Uint64("seeds", 30, "how many seeds to run")
 	first   = flag.Uint64("seed", 1, "the first of them")
 	traced  = flag.Bool("trace", false, "print the trace of every seed")
+	only    = flag.String("only", "", "no faults but those whose names hold this")
 	report  = flag.String("report", "", "write the table of faults to this file")
 	logInfo = flag.Bool("info", false, "put what services log below a warning into the trace")
 )
@@ -90,7 +91,7 @@ func TestSeeds(t *testing.T) {
 	for seed := *first; seed < *first+*seeds; seed++ {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			began := time.Now()
-			r := play(t, Options{Seed: seed, Load: time.Minute})
+			r := play(t, Options{Seed: seed, Load: time.Minute, Only: *only})
 			tally.add(r)
 			t.Logf("%.2fs %+v", time.Since(began).Seconds(), r.Stats)
 			if len(r.Violations) > 0 || *traced {

@@ -22,12 +22,7 @@ func newTally() *tally {
 }
 
 func (t *tally) add(r Report) {
-	t.stats.Events += r.Stats.Events
-	t.stats.Acknowledged += r.Stats.Acknowledged
-	t.stats.DeadLetters += r.Stats.DeadLetters
-	t.stats.Files += r.Stats.Files
-	t.stats.Flushes += r.Stats.Flushes
-	t.stats.Virtual += r.Stats.Virtual
+	t.stats.add(r.Stats)
 	whole := 1
 	if len(r.Violations) > 0 {
 		t.bad++

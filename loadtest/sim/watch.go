@@ -26,12 +26,27 @@ type watch struct {
 	passed    map[int32]flush.Mark       // what the gate let pass
 	paused    bool                       // somebody tampers with what is committed
 	trouble   time.Time                  // the last that can leave uploads behind
+	done      map[int32][]reach          // flushes that readers do not see yet
 }
+
+// reach is a flush that is done since a time.
+type reach struct {
+	seq  uint64
+	when time.Time
+}
+
+// A flush that is done is visible within this time, counted from the last trouble: the catalog's session timeout, the
+// longest backoff, and another catalog that takes over.
+const (
+	visibleWithin      = 3 * time.Minute
+	visibleWithinQuiet = 10 * time.Second
+)
 
 func newWatch(w *World) *watch {
 	return &watch{
 		w: w, manifests: map[string]*flush.Manifest{}, namedBy: map[string][]string{},
 		reached: map[int32]flush.State{}, first: map[int32]flush.State{}, passed: map[int32]flush.Mark{},
+		done: map[int32][]reach{},
 	}
 }
 
@@ -87,12 +102,39 @@ func (v *watch) gate(body []byte) {
 	v.mu.Lock()
 	before := v.passed
 	v.passed = g.Marks
+	late := v.late(g.Marks)
 	v.mu.Unlock()
+	for _, text := range late {
+		v.w.violation("%s", text)
+	}
 	for p, b := range before {
 		if m := g.Marks[p]; m.Seq < b.Seq || m.Low < b.Low || m.Seq == b.Seq && m.Manifest != b.Manifest {
 			v.w.violation("partition %d: the gate went back from flush %d (%s) to flush %d (%s)", p, b.Seq, b.Manifest, m.Seq, m.Manifest)
 		}
 	}
+}
+
+// late takes what became visible off the list, and says what took too long.
+func (v *watch) late(marks map[int32]flush.Mark) (list []string) {
+	limit := visibleWithin
+	if v.w.Quiet {
+		limit = visibleWithinQuiet
+	}
+	for p, waiting := range v.done {
+		n := 0
+		for n < len(waiting) && waiting[n].seq <= marks[p].Seq {
+			since := waiting[n].when
+			if v.trouble.After(since) {
+				since = v.trouble
+			}
+			if took := time.Since(since); took > limit {
+				list = append(list, fmt.Sprintf("partition %d: flush %d was done and visible %s later", p, waiting[n].seq, took))
+			}
+			n++
+		}
+		v.done[p] = waiting[n:]
+	}
+	return list
 }
 
 // visible judges an object when it appears: the flush that names it must stand decided, and not yet done.
@@ -124,13 +166,20 @@ func (w *World) committed(p int32) (flush.State, error) {
 	if !ok {
 		return flush.State{}, fmt.Errorf("nothing is committed")
 	}
-	return flush.ParseMetadata(c.Offset, c.LeaderEpoch, c.Metadata)
+	s, err := flush.ParseMetadata(c.Offset, c.LeaderEpoch, c.Metadata)
+	if home := flush.Home(clusterID, w.topicID(topicEvents), bucketName, lakePrefix); err == nil && s.Home != home {
+		return flush.State{}, fmt.Errorf("%s is committed, of another topic than %s", s.Metadata(), home)
+	}
+	return s, err
 }
 
 // look samples the committed states until ctx ends.
 func (v *watch) look(ctx context.Context) {
 	for sleep(ctx, 250*time.Millisecond) == nil {
 		for p := range v.w.shape.Partitions {
+			if v.w.down.Load() {
+				break
+			}
 			if s, err := v.w.committed(p); err == nil && !v.isPaused() {
 				v.progress(p, s)
 			}
@@ -144,8 +193,13 @@ func (v *watch) progress(p int32, s flush.State) {
 	before := v.reached[p]
 	v.reached[p] = s
 	m := v.manifests[s.Manifest]
-	if _, ok := v.first[p]; !ok && s.Manifest != "" && s.Phase == flush.Done {
-		v.first[p] = s
+	if s.Manifest != "" && s.Phase == flush.Done {
+		if _, ok := v.first[p]; !ok {
+			v.first[p] = s
+		}
+		if s != before && v.passed[p].Seq < s.Seq {
+			v.done[p] = append(v.done[p], reach{s.Seq, time.Now()})
+		}
 	}
 	v.mu.Unlock()
 	if s == before {
@@ -186,6 +240,13 @@ func (v *watch) pause(on bool) {
 	defer v.mu.Unlock()
 	v.paused = on
 	v.reached = map[int32]flush.State{}
+}
+
+// forget is for a topic that is another one now.
+func (v *watch) forget() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.reached, v.first, v.passed, v.done = map[int32]flush.State{}, map[int32]flush.State{}, map[int32]flush.Mark{}, map[int32][]reach{}
 }
 
 func (v *watch) isPaused() bool {

@@ -203,6 +203,8 @@ func s3Name(r *http.Request) string {
 	switch {
 	case strings.Contains(path, "/_weir/catalog/"):
 		what = "gate"
+	case strings.Contains(path, "/_weir/columns/"):
+		what = "columns"
 	case strings.Contains(path, "/_weir/probe/"):
 		what = "probe"
 	case strings.Contains(path, "/_weir/owners/"):

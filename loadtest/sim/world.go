@@ -11,6 +11,8 @@ import (
 	"log/slog"
 	"maps"
 	"math/rand/v2"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -42,6 +44,7 @@ type Options struct {
 	Dir     string        // for the gateway's file of sources
 	Load    time.Duration // how long events come and faults happen
 	Quiet   bool          // no faults
+	Only    string        // none but those whose names hold it
 	LogInfo bool          // what services log below a warning goes into the trace
 
 	harm func(*World) // done before the audit, which must notice
@@ -62,6 +65,15 @@ type Stats struct {
 	Virtual                                           time.Duration
 }
 
+func (s *Stats) add(o Stats) {
+	s.Events += o.Events
+	s.Acknowledged += o.Acknowledged
+	s.DeadLetters += o.DeadLetters
+	s.Files += o.Files
+	s.Flushes += o.Flushes
+	s.Virtual += o.Virtual
+}
+
 // World is everything of one run.
 type World struct {
 	Options
@@ -74,6 +86,11 @@ type World struct {
 	glue   *embedded.Glue
 	ledger *ledger
 	watch  *watch
+	reaper *reaper
+	disk   string      // directory of Kafka, "" = it has none and nothing outlasts it
+	down   atomic.Bool // Kafka is about to be another one, and must not be asked
+	era    era
+	stats  Stats // of what was judged
 
 	held sync.WaitGroup // requests that are held back and will arrive
 	skew atomic.Int64   // nanoseconds by which the clocks of direct producers are wrong
@@ -135,30 +152,47 @@ const (
 	gatewayPort = 8080
 )
 
-func newWorld(o Options) (*World, error) {
+func newWorld(o Options, steps []step) (*World, error) {
 	w := &World{
 		Options: o, seed: o.Seed, counts: map[string]int{}, topics: map[string][16]byte{}, twins: map[int]bool{},
 		shape: newShape(rand.New(rand.NewPCG(o.Seed, 1))),
 		trace: &trace{began: time.Now()},
 	}
-	w.ledger, w.watch = newLedger(), newWatch(w)
+	w.ledger, w.watch, w.reaper = newLedger(), newWatch(w), newReaper(w)
 	w.bucket = bucket.New(bucketName, w.shape.Dialect, w.shape.PartSize, w.watch.changed)
-	ports := make([]int, w.shape.Brokers)
-	for i := range ports {
-		ports[i] = firstPort + i
-	}
 	var err error
 	if w.glue, err = embedded.NewGlue(); err != nil {
 		return nil, err
 	}
-	w.kafka, err = kfake.NewCluster(kfake.NumBrokers(w.shape.Brokers), kfake.Ports(ports...), kfake.ListenFn(w.net.Listen),
-		kfake.ClusterID(clusterID), kfake.GroupMinSessionTimeout(time.Second), kfake.BrokerConfigs(map[string]string{
-			"group.consumer.session.timeout.ms": strconv.FormatInt(w.shape.Session.Milliseconds(), 10), "group.consumer.heartbeat.interval.ms": "1000",
-		}))
-	if err != nil {
-		return nil, fmt.Errorf("start Kafka: %w", err)
+	if slices.ContainsFunc(steps, func(s step) bool { return s.fault.Name == olderCopy }) {
+		w.disk = filepath.Join(o.Dir, "kafka")
+	}
+	if err := w.startKafka(); err != nil {
+		return nil, err
 	}
 	return w, nil
+}
+
+// startKafka starts the cluster, with what stands in its directory where it has one.
+func (w *World) startKafka() (err error) {
+	ports := make([]int, w.shape.Brokers)
+	for i := range ports {
+		ports[i] = firstPort + i
+	}
+	opts := []kfake.Opt{
+		kfake.NumBrokers(w.shape.Brokers), kfake.Ports(ports...), kfake.ListenFn(w.net.Listen),
+		kfake.ClusterID(clusterID), kfake.GroupMinSessionTimeout(time.Second), kfake.BrokerConfigs(map[string]string{
+			"group.consumer.session.timeout.ms": strconv.FormatInt(w.shape.Session.Milliseconds(), 10), "group.consumer.heartbeat.interval.ms": "1000",
+		}),
+	}
+	if w.disk != "" {
+		opts = append(opts, kfake.DataDir(w.disk))
+	}
+	if w.kafka, err = kfake.NewCluster(opts...); err != nil {
+		return fmt.Errorf("start Kafka: %w", err)
+	}
+	w.reaper.listen(w.kafka)
+	return nil
 }
 
 func (w *World) brokers() []string {
@@ -219,7 +253,7 @@ func (w *World) report(schedule []string) Report {
 	if more := w.found - len(w.violations); more > 0 {
 		w.violations = append(w.violations, fmt.Sprintf("and %d more", more))
 	}
-	r := Report{Violations: w.violations, Faults: maps.Clone(w.counts), Schedule: schedule}
+	r := Report{Violations: w.violations, Faults: maps.Clone(w.counts), Schedule: schedule, Stats: w.stats}
 	r.Stats.Virtual = time.Since(w.trace.began)
 	return r
 }
