@@ -242,7 +242,10 @@ func (w *World) explode(p int32) error {
 	if err := w.produceEach(fmt.Sprintf("after-the-bomb-%d", time.Since(w.trace.began))); err != nil {
 		return err
 	}
-	time.Sleep(2*w.shape.Session + w.shape.FileAge)
+	// Who passes over it before the sink has flushed what stands before it gives that up too.
+	if err := patiently(func() error { return w.reached(p, at) }); err != nil {
+		return err
+	}
 	w.stopSinks(false)
 	if s, err := w.committed(p); err != nil || s.Low > at {
 		return fmt.Errorf("nobody noticed it: partition %d stands at %d (%v), it is at %d", p, s.Low, err, at)
@@ -255,6 +258,15 @@ func (w *World) explode(p int32) error {
 		w.start("sink", slot)
 	}
 	return nil
+}
+
+// reached tells whether everything before an offset is flushed.
+func (w *World) reached(p int32, offset int64) error {
+	s, err := w.committed(p)
+	if err == nil && (s.Low < offset || s.Phase != flush.Done) {
+		err = fmt.Errorf("partition %d stands at %d: %s", p, s.Low, s.Metadata())
+	}
+	return err
 }
 
 func (w *World) produceBomb(p int32) (int64, error) {
