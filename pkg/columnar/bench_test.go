@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -15,9 +16,11 @@ import (
 	"weir/loadtest/corpus"
 	"weir/pkg/event"
 	"weir/pkg/lake"
+	"weir/pkg/promote"
 )
 
-const benchEvents = 20_000
+// benchEvents is a row group's: with fewer, columns repeat themselves more than they do.
+const benchEvents = 100_000
 
 // records are generated events as the sink fetches them.
 func records(n int) []event.Record {
@@ -56,7 +59,9 @@ func (w *countWriter) Write(b []byte) (int, error) {
 
 func BenchmarkDecode(b *testing.B) {
 	rs := records(benchEvents)
-	for name, p := range map[string]*event.Promotion{"maps": nil, "promoted": event.NewPromotion(promoted)} {
+	for name, p := range map[string]*event.Promotion{
+		"maps": nil, "promoted": event.NewPromotion(defaults(b)), "typed": event.NewPromotion(defaults(b)).Alone(),
+	} {
 		b.Run(name, func(b *testing.B) {
 			v := event.View{Promotion: p}
 			defer cpu(b)()
@@ -72,19 +77,26 @@ func BenchmarkDecode(b *testing.B) {
 // BenchmarkAppend is the sink's work on an event: Decode and Append, row groups of 100,000, the output dropped.
 func BenchmarkAppend(b *testing.B) {
 	rs := records(benchEvents)
+	maps := lake.EventLogs().Schema
 	for _, with := range []struct {
 		name, codec string
-		promoted    []lake.Promoted
-	}{{"zstd", "zstd", nil}, {"snappy", "snappy", nil}, {"none", "none", nil}, {"promoted", "zstd", promoted}} {
+		schema      lake.Schema
+		promotion   func() *event.Promotion
+	}{
+		{"zstd", "zstd", maps, nil}, {"snappy", "snappy", maps, nil}, {"none", "none", maps, nil},
+		{"promoted", "zstd", maps, func() *event.Promotion { return event.NewPromotion(defaults(b)) }},
+		{"typed", "zstd", withoutMaps(maps), func() *event.Promotion { return event.NewPromotion(defaults(b)).Alone() }},
+	} {
 		b.Run(with.name, func(b *testing.B) {
 			var out countWriter
-			l, err := NewLayout(lake.EventLogs().Schema, Options{Codec: with.codec, Promoted: with.promoted})
+			o := Options{Codec: with.codec}
+			var v event.View
+			if with.promotion != nil {
+				o.Promoted, v.Promotion = defaults(b), with.promotion()
+			}
+			l, err := NewLayout(with.schema, o)
 			require.NoError(b, err)
 			f := l.NewFile(&out)
-			var v event.View
-			if with.promoted != nil {
-				v.Promotion = event.NewPromotion(with.promoted)
-			}
 			defer cpu(b)()
 			for i := range b.N {
 				r := &rs[i%len(rs)]
@@ -99,6 +111,19 @@ func BenchmarkAppend(b *testing.B) {
 			b.ReportMetric(float64(out.n)/float64(b.N), "B/event")
 		})
 	}
+}
+
+// defaults are the columns that a sink promotes unless told otherwise.
+func defaults(b *testing.B) []lake.Promoted {
+	paths := promote.DefaultList().Paths
+	registry, _, err := promote.Registry{}.Extend(paths)
+	require.NoError(b, err)
+	return registry.Promoted(paths)
+}
+
+// withoutMaps leaves the map of what has no column.
+func withoutMaps(s lake.Schema) lake.Schema {
+	return slices.DeleteFunc(slices.Clone(s), func(c lake.Column) bool { return c.Type == lake.MapStringString && c.Name != "rescued" })
 }
 
 // naiveRow is what one writes first: encoding/json, Go maps, parquet-go's reflection.

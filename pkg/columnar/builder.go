@@ -55,6 +55,16 @@ func (b *builder) number(row int, v int64) {
 	b.numbers = append(b.numbers, v)
 }
 
+// add adds a text in row of a flat leaf, with a dictionary or, where d is nil, without.
+func (b *builder) add(d *dict, row int, value []byte) {
+	b.present(row)
+	if d != nil {
+		b.indexes = append(b.indexes, d.index(value))
+	} else {
+		b.text(value)
+	}
+}
+
 // text spells a text out.
 func (b *builder) text(value []byte) {
 	b.plain = append(binary.LittleEndian.AppendUint32(b.plain, uint32(len(value))), value...)

@@ -36,8 +36,8 @@ type File struct {
 	layout   *Layout
 	out      counter
 	tail     tail
-	lent     *[]builder // the set that builders are of
-	builders []builder  // nil while the file is cold
+	lent     *gathering // nil while the file is cold
+	builders []builder  // of it
 	chunks   []chunk
 	used     []bool  // by leaf: row groups that are written have it
 	groups   []group // that are written
@@ -133,6 +133,9 @@ func (f *File) fail(doing string, err error) {
 // count tells the layout what the rows of the file hold that are no pages yet.
 func (f *File) count() {
 	f.warmth = 0
+	if f.lent != nil {
+		f.warmth = f.lent.cells.held()
+	}
 	for i := range f.builders {
 		f.warmth += f.builders[i].held()
 	}

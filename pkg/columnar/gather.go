@@ -9,8 +9,14 @@ import (
 	"weir/pkg/event"
 )
 
-// builderSets are the builders of files that are not warm, a slice for all leaves of a file.
-var builderSets = sync.Pool{New: func() any { return new([]builder) }}
+// gathering is what a warm file gathers its rows in.
+type gathering struct {
+	builders []builder // by leaf
+	cells    cells
+}
+
+// gatherings are those that no file has.
+var gatherings = sync.Pool{New: func() any { return new(gathering) }}
 
 // Whether a page is full is looked at after so many rows or bytes of events: a page exceeds its size by these at most.
 const (
@@ -23,11 +29,11 @@ func (f *File) warm() {
 	if f.builders != nil {
 		return
 	}
-	f.lent = builderSets.Get().(*[]builder)
-	if n := len(f.layout.leaves); len(*f.lent) < n {
-		*f.lent = append(*f.lent, make([]builder, n-len(*f.lent))...)
+	f.lent = gatherings.Get().(*gathering)
+	if n := len(f.layout.leaves); len(f.lent.builders) < n {
+		f.lent.builders = append(f.lent.builders, make([]builder, n-len(f.lent.builders))...)
 	}
-	f.builders = (*f.lent)[:len(f.layout.leaves)]
+	f.builders = f.lent.builders[:len(f.layout.leaves)]
 	for i := range f.builders {
 		f.builders[i].begin(f.chunks[i].rows)
 	}
@@ -41,7 +47,8 @@ func (f *File) cool() {
 	for i := range f.builders {
 		f.builders[i].begin(0)
 	}
-	builderSets.Put(f.lent)
+	f.lent.cells.empty()
+	gatherings.Put(f.lent)
 	f.lent, f.builders = nil, nil
 }
 
@@ -110,7 +117,9 @@ func (f *File) gather(r *event.Record, v *event.View, size int) {
 	}
 	if len(f.layout.slots) > 0 {
 		for i := range v.Cells {
-			f.cell(row, &v.Cells[i])
+			c := &v.Cells[i]
+			leaf := f.layout.slots[c.Path][c.Side]
+			f.lent.cells.add(leaf, row, c, f.layout.leaves[leaf].kind == format.ByteArray)
 		}
 	}
 	f.groupRows++
@@ -123,27 +132,7 @@ func (f *File) gather(r *event.Record, v *event.View, size int) {
 }
 
 func (f *File) text(leaf, row int, value []byte) {
-	b := &f.builders[leaf]
-	b.present(row)
-	if d := f.chunks[leaf].lookup(); d != nil {
-		b.indexes = append(b.indexes, d.index(value))
-	} else {
-		b.text(value)
-	}
-}
-
-// cell adds the value of a promoted path.
-func (f *File) cell(row int, c *event.Cell) {
-	leaf := int(f.layout.slots[c.Path][c.Side])
-	l := &f.layout.leaves[leaf]
-	if chunk := &f.chunks[leaf]; !chunk.begun {
-		chunk.begin(l)
-	}
-	if l.kind == format.ByteArray {
-		f.text(leaf, row, c.Text)
-	} else {
-		f.builders[leaf].number(row, c.Number)
-	}
+	f.builders[leaf].add(f.chunks[leaf].lookup(), row, value)
 }
 
 // entries adds a map. Its keys and values have the same repetition levels, and what differs in their definition levels
@@ -182,6 +171,7 @@ func (f *File) entries(leaf, row int, entries []event.Entry) {
 
 // endPages ends the pages that are full, or all. A file that is cold has ended all of its.
 func (f *File) endPages(all bool) error {
+	f.dealCells()
 	leaves := f.layout.leaves
 	for i := 0; i < len(f.builders); i++ {
 		b := &f.builders[i]

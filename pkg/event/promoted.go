@@ -60,8 +60,20 @@ func (v *View) note(path int, value jsonscan.Value) {
 	v.drop(path)
 	v.promoted.found[path] = true
 	if value.Kind > jsonscan.Null {
-		v.Cells = append(v.Cells, v.cell(path, value))
+		v.fill(v.nextCell(path), value)
 	}
+}
+
+// nextCell is the next cell, in its place: one that is made elsewhere and copied costs more than finding its value.
+func (v *View) nextCell(path int) *Cell {
+	n := len(v.Cells)
+	if n == cap(v.Cells) {
+		v.Cells = append(v.Cells, Cell{})
+	}
+	v.Cells = v.Cells[:n+1]
+	c := &v.Cells[n]
+	c.Path, c.Side, c.Number, c.Text = path, lake.Main, 0, nil
+	return c
 }
 
 // root is where the promoted paths of a map begin; nil where it has none.
@@ -117,16 +129,15 @@ func (v *View) walkNode(n *node) (jsonscan.Value, bool) {
 	}
 }
 
-// cell puts a value where it belongs: into the column of its path where it is of that type, or is without loss, or else
+// fill puts a value where it belongs: into the column of its path where it is of that type, or is without loss, or else
 // beside it. Only texts take values of another type: as the maps show them.
-func (v *View) cell(path int, value jsonscan.Value) Cell {
-	want := v.Promotion.types[path]
-	c := Cell{Path: path}
+func (v *View) fill(c *Cell, value jsonscan.Value) {
+	want := v.Promotion.types[c.Path]
 	switch {
 	case want == lake.String:
 		c.Text = v.value(value)
 	case value.Kind == jsonscan.Number:
-		v.number(&c, want, value)
+		v.number(c, want, value)
 	case value.Kind == jsonscan.True || value.Kind == jsonscan.False:
 		if c.Side = lake.SideBoolean; want == lake.Boolean {
 			c.Side = lake.Main
@@ -142,7 +153,6 @@ func (v *View) cell(path int, value jsonscan.Value) Cell {
 			c.Side = lake.SideString
 		}
 	}
-	return c
 }
 
 // calendar reads what a column of times or of days takes.
