@@ -25,12 +25,12 @@ import (
 	"weir/pkg/event"
 	"weir/pkg/kafka"
 	"weir/pkg/lake"
+	"weir/pkg/rawcopy"
 	"weir/pkg/s3"
 	"weir/pkg/settings"
 	"weir/pkg/telemetry"
 	"weir/services/sink/internal/cut"
 	"weir/services/sink/internal/group"
-	"weir/services/sink/internal/rawcopy"
 	"weir/services/sink/internal/worker"
 )
 

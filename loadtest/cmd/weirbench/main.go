@@ -51,6 +51,7 @@ var rows = []row{
 	{name: "sink/naive", events: 100_000, run: runNaiveSink},
 	{name: "sink/parquet", events: 200_000, run: runParquet},
 	{name: "sink/naive/raw", events: 100_000, run: runNaiveSinkRaw},
+	{name: "sink/parquet+raw", events: 200_000, run: runParquetRaw},
 	{name: "sink/parquet+raw/whole", events: 200_000, run: runSink(wholeSink)},
 	{name: "sink/parquet+raw/1000 partitions", events: 4_000_000, run: runSink(manySink), fill: fillMany},
 	{name: "gateway/naive/batch100", events: 100_000, run: runNaiveGateway, drive: drive(100)},

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -17,6 +18,7 @@ import (
 	"weir/pkg/event"
 	"weir/pkg/kafka"
 	"weir/pkg/lake"
+	"weir/pkg/rawcopy"
 	"weir/pkg/settings"
 	"weir/pkg/telemetry"
 	"weir/services/gateway"
@@ -60,26 +62,64 @@ func consume(ctx context.Context, c child, each func(*kgo.Record) error) error {
 	return nil
 }
 
+// appender is a file of one of the lake's tables.
+type appender interface {
+	Append(*event.Record, *event.View) error
+	Close() error
+}
+
 // runParquet is the sink's path of an event without its protocol: decode, columns, Parquet; one file.
 func runParquet(ctx context.Context, c child) (int64, error) {
 	var size counter
-	layout, err := columnar.NewLayout(lake.EventLogs().Schema, columnar.Options{RowGroupRows: rowGroupRows})
+	file, err := parquetFile(&size)
 	if err != nil {
 		return 0, err
 	}
-	file := layout.NewFile(&size)
+	err = appendAll(ctx, c, file)
+	return int64(size), err
+}
+
+// runParquetRaw writes the raw copy too.
+func runParquetRaw(ctx context.Context, c child) (int64, error) {
+	var size counter
+	file, err := parquetFile(&size)
+	if err != nil {
+		return 0, err
+	}
+	raw, err := rawcopy.NewFile("zstd", &size)
+	if err != nil {
+		return 0, err
+	}
+	err = appendAll(ctx, c, file, raw)
+	return int64(size), err
+}
+
+func parquetFile(out io.Writer) (*columnar.File, error) {
+	layout, err := columnar.NewLayout(lake.EventLogs().Schema, columnar.Options{RowGroupRows: rowGroupRows})
+	if err != nil {
+		return nil, err
+	}
+	return layout.NewFile(out), nil
+}
+
+func appendAll(ctx context.Context, c child, files ...appender) error {
 	view, record := new(event.View), new(event.Record)
-	err = consume(ctx, c, func(r *kgo.Record) error {
+	err := consume(ctx, c, func(r *kgo.Record) error {
 		kafka.FromKgo(record, r, lake.TopicID{1})
 		if reason := view.Decode(record); reason != "" {
 			return fmt.Errorf("the corpus holds what is no event: %s", reason)
 		}
-		return file.Append(record, view)
+		for _, f := range files {
+			if err := f.Append(record, view); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
-	if err == nil {
-		err = file.Close()
+	for _, f := range files {
+		err = errors.Join(err, f.Close())
 	}
-	return int64(size), err
+	return err
 }
 
 // wholeSink cuts as often as the short run needs to end.
