@@ -277,7 +277,7 @@ func (w *World) produceBomb(p int32) (int64, error) {
 		return 0, err
 	}
 	defer client.Close()
-	id := fmt.Sprintf("bomb/%d", p)
+	id := fmt.Sprintf("bomb-%d/%d", time.Since(w.trace.began), p)
 	w.ledger.send(id, false)
 	w.ledger.sent[id].passed = true
 	rec := &kgo.Record{Partition: p, Key: []byte("alpha"), Value: bytes.Repeat([]byte(" "), int(size)), Headers: []kgo.RecordHeader{{Key: headerID, Value: []byte(id)}}}
