@@ -237,7 +237,7 @@ func wantedCell(typ lake.Type, raw json.RawMessage) (lake.Side, string) {
 	switch raw[0] {
 	case '"':
 		text := scalar(raw)
-		if at, err := time.Parse(time.RFC3339, text); typ == lake.Timestamp && err == nil && InstantOf(at).Valid && ok(ParseTime([]byte(text))) {
+		if at, err := time.Parse(time.RFC3339, strings.ToUpper(text)); typ == lake.Timestamp && err == nil && InstantOf(at).Valid && ok(ParseTime([]byte(text))) {
 			return lake.Main, at.UTC().Truncate(time.Millisecond).Format(time.RFC3339Nano)
 		}
 		if at, err := time.Parse(time.DateOnly, text); typ == lake.Date && err == nil && at.Year() > 0 {
