@@ -26,7 +26,7 @@ import (
 	"weir/pkg/lake"
 	"weir/pkg/settings"
 	"weir/pkg/telemetry"
-	"weir/services/gateway/internal/httpapi"
+	"weir/services/gateway/internal/gate"
 	"weir/services/gateway/internal/ingest"
 	"weir/services/gateway/internal/produce"
 	"weir/services/gateway/internal/source"
@@ -49,7 +49,8 @@ type gateway struct {
 	limits   produce.Limits
 	producer *produce.Producer
 	ingester *ingest.Ingester
-	handler  *httpapi.Handler
+	gate     *gate.Gate
+	handler  http.Handler
 	listener net.Listener
 	server   *http.Server
 }
@@ -123,7 +124,7 @@ func (g *gateway) open(ctx context.Context, ready func(addr string)) error {
 		case <-time.After(pause):
 		}
 	}
-	g.handler.Open()
+	g.gate.Open()
 	g.tel.Health.SetState(telemetry.Ready)
 	addr := g.listener.Addr().String()
 	g.tel.Log.Info("gateway accepts events", "addr", addr, "topic", g.cfg.Topic, "sources", len(g.sources.Index().Sources()))
@@ -240,9 +241,9 @@ func (g *gateway) reloaded(r source.Reload) {
 func (g *gateway) drain() {
 	g.tel.Health.SetState(telemetry.Draining) // balancers look here first
 	g.tel.Log.Info("gateway drains")
-	g.handler.Leave()
+	g.gate.Leave()
 	time.Sleep(g.cfg.DrainDelay) // until they have looked
-	g.handler.Drain()
+	g.gate.Drain()
 	ctx, cancel := context.WithTimeout(context.Background(), g.cfg.AckDeadline+5*time.Second)
 	defer cancel()
 	if err := g.server.Shutdown(ctx); err != nil { // waits for every answer

@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/otel/trace/noop"
 
 	"weir/pkg/telemetry"
+	"weir/services/gateway/internal/gate"
 	"weir/services/gateway/internal/httpapi"
 	"weir/services/gateway/internal/ingest"
 	"weir/services/gateway/internal/produce"
@@ -26,7 +27,7 @@ type edges struct {
 
 // wire makes everything, in the order of the data; nothing runs yet.
 func wire(cfg Config, tel *telemetry.Telemetry, e edges) (_ *gateway, err error) {
-	g := &gateway{cfg: cfg, tel: tel}
+	g := &gateway{cfg: cfg, tel: tel, gate: gate.New()}
 	defer func() {
 		if err != nil {
 			g.abandon()
@@ -55,7 +56,7 @@ func wire(cfg Config, tel *telemetry.Telemetry, e edges) (_ *gateway, err error)
 		Limits: cfg.limits(),
 	})
 	g.handler = httpapi.New(httpapi.Options{
-		Ingester: g.ingester, Hangar: hangar, MaxBody: int(cfg.MaxBody), Trusted: trusted, PublicHost: cfg.PublicHost,
+		Ingester: g.ingester, Hangar: hangar, Gate: g.gate, MaxBody: int(cfg.MaxBody), Trusted: trusted, PublicHost: cfg.PublicHost,
 		Log: tel.Log, Propagator: tel.Propagator, Tracer: tracerOf(tel), Observe: g.metrics.exchanged, Started: g.metrics.started,
 	})
 	g.server = newServer(g.handler, tel.Log)

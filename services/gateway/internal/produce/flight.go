@@ -41,6 +41,7 @@ type Flight struct {
 	large   bool  // too large to be kept in a pool as it is
 
 	records []kgo.Record
+	sent    time.Time
 
 	refs    atomic.Int32 // the request, and every record in Kafka's client
 	pending atomic.Int32 // records without an outcome
@@ -111,6 +112,22 @@ func (f *Flight) setBody(n int) bool {
 	return true
 }
 
+// Replace puts in the body's place what make puts into a buffer of n bytes: what it returns, which must not have moved.
+func (f *Flight) Replace(n int, make func(into, body []byte) ([]byte, error)) error {
+	b, ok := f.take(n)
+	if !ok {
+		return ErrFull
+	}
+	body, err := make(b.bytes[:0:n], f.Body)
+	if err != nil {
+		f.give(b)
+		return err
+	}
+	f.DropBody()
+	f.body, f.Body = b, body
+	return nil
+}
+
 // DropBody gives the body back: nothing that intake made points into it.
 func (f *Flight) DropBody() {
 	f.large = f.large || len(f.Body) > keepBytes
@@ -125,6 +142,12 @@ func (f *Flight) Reserve(n int64) bool {
 	}
 	f.charged += n
 	return true
+}
+
+// Return gives back n bytes that were reserved.
+func (f *Flight) Return(n int64) {
+	f.hangar.Budget.Give(n)
+	f.charged -= n
 }
 
 func (f *Flight) take(n int) (*buffer, bool) {
@@ -171,6 +194,28 @@ func (f *Flight) takeOff() {
 	n := int32(len(f.records))
 	f.refs.Add(n)
 	f.pending.Store(n)
+}
+
+// await waits for the last outcome, until the answer is due. An outcome that is there counts, however late it is
+// looked at.
+func (f *Flight) await() error {
+	if len(f.records) == 0 {
+		return nil
+	}
+	defer f.timer.Stop()
+	select {
+	case <-f.done:
+	case <-f.timer.C:
+		select {
+		case <-f.done:
+		default:
+			return ErrLate
+		}
+	}
+	if failure := f.failure.Load(); failure != nil {
+		return domainError(*failure)
+	}
+	return nil
 }
 
 // finish notes the outcome of n records. It runs in the goroutine that serves every

@@ -1,4 +1,7 @@
-package httpapi
+// Package caller reads what a request's header says about who sent it: a write key, an address, a trace. Its invariant:
+// an address is one that the network or a trusted proxy vouches for. Whether a key is known is decided by source, what
+// becomes of a request without one by ingest. Owned by the gateway's transports.
+package caller
 
 import (
 	"bytes"
@@ -10,9 +13,9 @@ import (
 // maxKey bounds a write key as it comes in a header.
 const maxKey = 512
 
-// basicKey reads the write key of "Basic base64(key:)", also where the colon or the
+// BasicKey reads the write key of "Basic base64(key:)", also where the colon or the
 // padding is missing. Other schemes, Bearer among them, leave the key to the body.
-func basicKey(authorization string) []byte {
+func BasicKey(authorization string) []byte {
 	scheme, text, ok := strings.Cut(authorization, " ")
 	if !ok || !strings.EqualFold(scheme, "Basic") {
 		return nil
@@ -29,8 +32,8 @@ func basicKey(authorization string) []byte {
 	return key
 }
 
-// queryKey reads ?writeKey=, which beacons use.
-func queryKey(rawQuery string) string {
+// QueryKey reads ?writeKey=, which beacons use.
+func QueryKey(rawQuery string) string {
 	if rawQuery == "" {
 		return ""
 	}

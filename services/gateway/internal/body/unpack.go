@@ -1,0 +1,157 @@
+package body
+
+import (
+	"errors"
+	"io"
+
+	"github.com/andybalholm/brotli"
+	"github.com/klauspost/compress/flate"
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+
+	"weir/services/gateway/internal/produce"
+)
+
+func (p *Reader) unpack(f *produce.Flight, in *source, by encoding) error {
+	switch by {
+	case gzipped:
+		return p.unpackGzip(f, in)
+	case deflated:
+		return p.unpackDeflate(f, in)
+	case brotlied:
+		return p.unpackBrotli(f, in)
+	}
+	return p.unpackZstd(f, in)
+}
+
+func (p *Reader) unpackGzip(f *produce.Flight, in *source) error {
+	z, _ := p.gzip.Get().(*gzip.Reader)
+	if z == nil {
+		z = new(gzip.Reader)
+	}
+	defer p.gzip.Put(z)
+	if err := z.Reset(in); err != nil {
+		return err
+	}
+	return f.Fill(z, p.limit)
+}
+
+// unpackDeflate reads what the standard calls deflate, which has zlib's frame, and what some clients send under that
+// name, which has none. The frame's checksum is passed over.
+func (p *Reader) unpackDeflate(f *produce.Flight, in *source) error {
+	framed := false
+	if head, _ := in.Peek(2); len(head) == 2 && head[0]&0x0f == 8 && (uint(head[0])<<8|uint(head[1]))%31 == 0 {
+		framed = true
+		_, _ = in.Discard(2) // they are there
+	}
+	z, _ := p.deflate.Get().(io.ReadCloser)
+	if z == nil {
+		z = flate.NewReader(in)
+	} else if err := z.(flate.Resetter).Reset(in, nil); err != nil {
+		return err
+	}
+	defer p.deflate.Put(z)
+	if err := f.Fill(z, p.limit); err != nil {
+		return err
+	}
+	return nothingMore(in, framed)
+}
+
+// nothingMore sees that the body ends where its archive does.
+func nothingMore(in *source, framed bool) error {
+	if framed {
+		if n, _ := in.Discard(4); n < 4 {
+			return io.ErrUnexpectedEOF
+		}
+	}
+	if _, err := in.ReadByte(); err != io.EOF {
+		return errTrailing
+	}
+	return nil
+}
+
+var errTrailing = errors.New("something follows the archive")
+
+// unpackBrotli charges the window that the stream asks for while it is read.
+func (p *Reader) unpackBrotli(f *produce.Flight, in *source) error {
+	head, err := in.Peek(1)
+	if err != nil {
+		return err
+	}
+	window := brotliWindow(head[0])
+	if !f.Reserve(window) {
+		return produce.ErrFull
+	}
+	defer f.Return(window)
+	z, _ := p.brotli.Get().(*brotli.Reader)
+	if z == nil {
+		z = brotli.NewReader(in)
+	} else if err := z.Reset(in); err != nil {
+		return err
+	}
+	err = f.Fill(z, p.limit)
+	if len(f.Body) <= keepWindow { // the reader's own buffer is about as large as what came out
+		_ = z.Reset(nil) // it cannot fail, and lets go of the body
+		p.brotli.Put(z)
+	}
+	return err
+}
+
+// keepWindow bounds the output of a decompressor that is kept.
+const keepWindow = 256 << 10
+
+// brotliWindow reads how large a window the first byte of a stream asks for (RFC 7932, 9.1).
+func brotliWindow(head byte) int64 {
+	switch {
+	case head&1 == 0:
+		return 1 << 16
+	case head>>1&7 != 0:
+		return 1 << (17 + head>>1&7)
+	case head>>4&7 == 0:
+		return 1 << 17
+	}
+	return 1 << (8 + head>>4&7)
+}
+
+// longestWindow is the largest window of zstd that an encoder uses without being told to by name. It costs nothing here.
+const longestWindow = 128 << 20
+
+func newZstd() *zstd.Decoder {
+	z, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderLowmem(true),
+		zstd.WithDecoderMaxMemory(longestWindow), zstd.WithDecoderMaxWindow(longestWindow), zstd.WithDecodeAllCapLimit(true))
+	if err != nil {
+		panic(err) // the options are the ones above
+	}
+	return z
+}
+
+// unpackZstd unpacks from one buffer of the flight into another, so that the window, which may be far larger than the
+// body, is the body itself. Where the archive does not say how large that is, the buffer is doubled until it fits.
+func (p *Reader) unpackZstd(f *produce.Flight, in *source) error {
+	if err := f.Fill(in, p.limit); err != nil {
+		return err
+	}
+	if len(f.Body) == 0 {
+		return io.ErrUnexpectedEOF
+	}
+	for n := p.firstGuess(f.Body); ; n = min(2*n, p.limit+1) {
+		err := f.Replace(n, func(into, packed []byte) ([]byte, error) { return p.zstd.DecodeAll(packed, into) })
+		switch {
+		case err == nil && len(f.Body) > p.limit:
+			return produce.ErrTooLarge
+		case !errors.Is(err, zstd.ErrDecoderSizeExceeded):
+			return err
+		case n > p.limit:
+			return produce.ErrTooLarge
+		}
+	}
+}
+
+// firstGuess is what the archive's first frame claims to hold, within the limit.
+func (p *Reader) firstGuess(packed []byte) int {
+	var h zstd.Header
+	if err := h.Decode(packed); err == nil && h.HasFCS {
+		return int(min(max(h.FrameContentSize, 1), uint64(p.limit)+1))
+	}
+	return min(4*len(packed), p.limit+1)
+}
