@@ -13,6 +13,7 @@ import (
 	"weir/services/gateway/internal/httpapi"
 	"weir/services/gateway/internal/ingest"
 	"weir/services/gateway/internal/produce"
+	"weir/services/gateway/internal/rpcapi"
 	"weir/services/gateway/internal/source"
 )
 
@@ -27,6 +28,9 @@ type metrics struct {
 	duration metric.Float64Histogram
 	active   metric.Int64UpDownCounter
 	bodySize metric.Int64Histogram
+	calls    metric.Float64Histogram
+	calling  metric.Int64UpDownCounter
+	answered metric.Int64Counter
 	retries  metric.Int64Counter
 	refusals metric.Int64Counter
 
@@ -49,8 +53,11 @@ func newMetrics(tel *telemetry.Telemetry, cfg Config, budget *produce.Budget, so
 	m.duration = r.seconds("http.server.request.duration", "From a request's header to its answer.")
 	m.active = r.upDown("http.server.active_requests", "{request}", "Requests being answered.")
 	m.bodySize = r.histogram("http.server.request.body.size", "By", "Bodies, decompressed.", telemetry.EventBytes())
+	m.calls = r.seconds("rpc.server.call.duration", "From the header of a call of Connect, gRPC or gRPC-Web to its end.")
+	m.calling = r.upDown("weir.gateway.active_calls", "{call}", "Calls and streams of Connect, gRPC or gRPC-Web that have not ended.")
+	m.answered = r.counter("weir.gateway.messages", "{message}", "Messages of calls and streams that were answered with success.")
 	m.retries = r.counter("weir.gateway.retries", "{request}", "Requests that say they are sent again.")
-	m.refusals = r.counter("weir.gateway.rejections", "{request}", "Requests refused as a whole, by reason.")
+	m.refusals = r.counter("weir.gateway.rejections", "{request}", "Requests, and calls, refused as a whole, by reason.")
 	m.events = r.counter("weir.gateway.events", "{event}", "Events by what became of them.")
 	m.eventSize = r.histogram("weir.gateway.event.size", "By", "The first event of each request, as it goes to Kafka.", telemetry.EventBytes())
 	m.batchEvents = r.histogram("weir.gateway.batch.events", "{event}", "Events of a request.", telemetry.Counts())
@@ -102,6 +109,27 @@ func (m *metrics) exchanged(x httpapi.Exchange) {
 	if m.accessLog {
 		m.tel.Log.Info("request", "route", x.Route, "method", methodLabel(x.Method), "status", x.Status, "reason", x.Reason,
 			"source", x.Source, "bytes", x.Bytes, "retry", x.Retry, "agent", x.Agent, "took", x.Took, "request_id", x.RequestID)
+	}
+}
+
+// callStarted and called bracket a call.
+func (m *metrics) callStarted() { m.calling.Add(context.Background(), 1) }
+
+type callLabels struct{ method, protocol, code, reason string }
+
+func (m *metrics) called(c rpcapi.Call) {
+	ctx := context.Background()
+	m.calling.Add(ctx, -1)
+	m.calls.Record(ctx, c.Took.Seconds(), m.set(callLabels{c.Method, c.Protocol, c.Code, c.Reason}))
+	if c.Messages > 0 {
+		m.answered.Add(ctx, int64(c.Messages), m.set(routeLabel("/"+c.Method)))
+	}
+	if c.Reason != "" {
+		m.refusals.Add(ctx, 1, m.set(reasonLabel(c.Reason)))
+	}
+	if m.accessLog {
+		m.tel.Log.Info("call", "method", c.Method, "protocol", c.Protocol, "code", c.Code, "reason", c.Reason, "source", c.Source,
+			"messages", c.Messages, "agent", c.Agent, "took", c.Took, "request_id", c.RequestID)
 	}
 }
 
@@ -205,6 +233,8 @@ func attributesOf(key any) []attribute.KeyValue {
 	case exchangeLabels:
 		return some("http.request.method", k.method, "http.route", k.route, "error.type", k.reason,
 			attribute.Int("http.response.status_code", k.status))
+	case callLabels:
+		return some("rpc.system.name", k.protocol, "rpc.method", k.method, "rpc.response.status_code", k.code, "error.type", k.reason)
 	case routeLabel:
 		return some("http.route", string(k))
 	case reasonLabel:

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -16,6 +17,7 @@ import (
 	"weir/services/gateway/internal/httpapi"
 	"weir/services/gateway/internal/ingest"
 	"weir/services/gateway/internal/produce"
+	"weir/services/gateway/internal/rpcapi"
 	"weir/services/gateway/internal/source"
 )
 
@@ -55,12 +57,35 @@ func wire(cfg Config, tel *telemetry.Telemetry, e edges) (_ *gateway, err error)
 		Lookup: g.sources.Lookup, Producer: g.producer, Topic: cfg.Topic, Rejected: cfg.RejectedTopic, Observe: g.metrics.ingested,
 		Limits: cfg.limits(),
 	})
-	g.handler = httpapi.New(httpapi.Options{
-		Ingester: g.ingester, Hangar: hangar, Gate: g.gate, MaxBody: int(cfg.MaxBody), Trusted: trusted, PublicHost: cfg.PublicHost,
-		Log: tel.Log, Propagator: tel.Propagator, Tracer: tracerOf(tel), Observe: g.metrics.exchanged, Started: g.metrics.started,
-	})
+	g.handler = front(g.httpAPI(hangar, trusted), g.rpcAPI(hangar, trusted))
 	g.server = newServer(g.handler, tel.Log)
 	return g, nil
+}
+
+// front tells the transports of the one listener apart by the path.
+func front(api, rpc http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if rpcapi.Serves(r.URL.Path) {
+			rpc.ServeHTTP(w, r)
+		} else {
+			api.ServeHTTP(w, r)
+		}
+	})
+}
+
+func (g *gateway) httpAPI(hangar *produce.Hangar, trusted []netip.Prefix) http.Handler {
+	return httpapi.New(httpapi.Options{
+		Ingester: g.ingester, Hangar: hangar, Gate: g.gate, MaxBody: int(g.cfg.MaxBody), Trusted: trusted, PublicHost: g.cfg.PublicHost,
+		Log: g.tel.Log, Propagator: g.tel.Propagator, Tracer: tracerOf(g.tel), Observe: g.metrics.exchanged, Started: g.metrics.started,
+	})
+}
+
+func (g *gateway) rpcAPI(hangar *produce.Hangar, trusted []netip.Prefix) http.Handler {
+	return rpcapi.New(rpcapi.Options{
+		Ingester: g.ingester, Hangar: hangar, Gate: g.gate, MaxBody: int(g.cfg.MaxBody), MaxEvents: g.cfg.MaxEvents, Trusted: trusted,
+		Serving: func() bool { return g.tel.Health.Report().Ready },
+		Log:     g.tel.Log, Propagator: g.tel.Propagator, Tracer: tracerOf(g.tel), Observe: g.metrics.called, Started: g.metrics.callStarted,
+	})
 }
 
 // abandon undoes what wire did before it failed.
@@ -109,7 +134,12 @@ func newServer(h http.Handler, log *slog.Logger) *http.Server {
 		IdleTimeout:       75 * time.Second,
 		MaxHeaderBytes:    16 << 10,
 		Protocols:         protocols,
-		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: 250},
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams: 250,
+			SendPingTimeout:      30 * time.Second, // a stream may be silent, but not its peer dead
+			PingTimeout:          15 * time.Second,
+			WriteByteTimeout:     30 * time.Second,
+		},
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 }

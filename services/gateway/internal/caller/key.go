@@ -40,3 +40,15 @@ func QueryKey(rawQuery string) string {
 	values, _ := url.ParseQuery(rawQuery) // what could be read counts
 	return values.Get("writeKey")
 }
+
+// AnyKey reads the write key of Basic, or of "Bearer key": programs that speak RPC have no token of anybody else.
+func AnyKey(authorization string) []byte {
+	scheme, text, _ := strings.Cut(authorization, " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return BasicKey(authorization)
+	}
+	if text = strings.TrimSpace(text); len(text) > maxKey {
+		return nil
+	}
+	return []byte(text)
+}

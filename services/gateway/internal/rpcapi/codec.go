@@ -1,0 +1,62 @@
+package rpcapi
+
+import (
+	"fmt"
+
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+)
+
+// decoder is a message of ours, which is read without an allocation per event; all other messages are protobuf's.
+type decoder interface {
+	reset(most, size int)
+	decode([]byte) error
+	decodeJSON([]byte) error
+}
+
+// binary is the codec of protobuf's wire form.
+type binary struct{ most int } // events of a request that matter
+
+func (binary) Name() string { return "proto" }
+
+func (c binary) Unmarshal(data []byte, message any) error {
+	d, ok := message.(decoder)
+	if !ok {
+		return fmt.Errorf("decode into a %T", message)
+	}
+	d.reset(c.most, len(data))
+	return d.decode(data)
+}
+
+func (binary) Marshal(message any) ([]byte, error) {
+	m, ok := message.(proto.Message)
+	if !ok {
+		return nil, fmt.Errorf("encode a %T", message)
+	}
+	return proto.Marshal(m)
+}
+
+// text is the codec of protobuf's JSON, under one of the names that it has.
+type text struct {
+	name string
+	most int // as binary has
+}
+
+func (c text) Name() string { return c.name }
+
+func (c text) Unmarshal(data []byte, message any) error {
+	d, ok := message.(decoder)
+	if !ok {
+		return fmt.Errorf("decode into a %T", message)
+	}
+	d.reset(c.most, len(data))
+	return d.decodeJSON(data)
+}
+
+func (text) Marshal(message any) ([]byte, error) {
+	m, ok := message.(proto.Message)
+	if !ok {
+		return nil, fmt.Errorf("encode a %T", message)
+	}
+	return protojson.Marshal(m)
+}

@@ -1,0 +1,340 @@
+// Package rpcapi is the gateway for programs that speak Connect, gRPC or gRPC-Web: it decodes a message, hands its
+// events and its key to ingest, and encodes what came of it. Its invariants: a message is answered only once its events
+// are durable, those of one stream in the order in which they came; what a call holds is charged to the budget; an error
+// that may pass by itself says when to come again. It decides nothing about events (intake) or durability (produce), and
+// the protocols themselves are connect-go's. Owned by the gateway.
+package rpcapi
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"connectrpc.com/connect"
+	"connectrpc.com/grpchealth"
+	"github.com/klauspost/compress/gzip"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+
+	"weir/services/gateway/internal/body"
+	"weir/services/gateway/internal/caller"
+	"weir/services/gateway/internal/cors"
+	"weir/services/gateway/internal/gate"
+	"weir/services/gateway/internal/ingest"
+	"weir/services/gateway/internal/intake"
+	"weir/services/gateway/internal/produce"
+	"weir/services/gateway/internal/source"
+
+	ingestv1 "weir/proto/weir/ingest/v1"
+	"weir/proto/weir/ingest/v1/ingestv1connect"
+)
+
+// Call is one call that has ended, for metrics and the access log.
+type Call struct {
+	Method    string // "" = no such procedure
+	Protocol  string // connect, grpc, grpcweb
+	Code      string // ok, or a code of Connect
+	Reason    string // why it failed: a closed set; "" = it did not
+	Source    string // "" = unknown
+	RequestID string
+	Agent     string
+	Messages  int // answered
+	Took      time.Duration
+}
+
+// Options of a Handler.
+type Options struct {
+	Ingester  *ingest.Ingester
+	Hangar    *produce.Hangar
+	Gate      *gate.Gate
+	MaxBody   int // bytes of a message, decompressed
+	MaxEvents int // of a message; what is far beyond is not even noted
+	Trusted   []netip.Prefix
+	Serving   func() bool // what the health check says
+
+	Log        *slog.Logger
+	Propagator propagation.TextMapPropagator
+	Tracer     trace.Tracer // nil = no spans of our own
+	Observe    func(Call)
+	Started    func() // a call begins; Observe ends it
+}
+
+// Handler serves the procedures.
+type Handler struct {
+	opts   Options
+	bodies *body.Reader
+	errors *connect.ErrorWriter
+	unary  *connect.Handler
+	stream *connect.Handler
+	health http.Handler
+}
+
+// New makes a handler.
+func New(o Options) *Handler {
+	h := &Handler{opts: o, bodies: body.New(o.MaxBody)}
+	options := h.options()
+	h.errors = connect.NewErrorWriter(options...)
+	h.unary = connect.NewUnaryHandler(ingestv1connect.IngestServiceIngestProcedure, h.ingest, options...)
+	h.stream = connect.NewBidiStreamHandler(ingestv1connect.IngestServiceIngestStreamProcedure, h.ingestStream, options...)
+	_, h.health = grpchealth.NewHandler(checker{o.Serving})
+	return h
+}
+
+func (h *Handler) options() []connect.HandlerOption {
+	most := 4 * h.opts.MaxEvents // more elements are refused by intake, whatever they are
+	decompressor := func() connect.Decompressor {
+		return &unzip{charge: charge{budget: h.opts.Hangar.Budget, limit: int64(h.opts.MaxBody)}}
+	}
+	return []connect.HandlerOption{
+		connect.WithCodec(binary{most}),
+		connect.WithCodec(text{"json", most}),
+		connect.WithCodec(text{"json; charset=utf-8", most}),
+		connect.WithCompression("gzip", decompressor, func() connect.Compressor { return gzip.NewWriter(nil) }),
+		connect.WithCompressMinBytes(1 << 10),
+		connect.WithRecover(func(ctx context.Context, _ connect.Spec, _ http.Header, p any) error {
+			return callOf(ctx).fail(h.defect(ctx, p))
+		}),
+	}
+}
+
+const (
+	service = "/" + ingestv1connect.IngestServiceName + "/"
+	health  = "/" + grpchealth.HealthV1ServiceName + "/"
+)
+
+// Serves says whether a path is one of a procedure.
+func Serves(path string) bool {
+	return strings.HasPrefix(path, service) || strings.HasPrefix(path, health)
+}
+
+// call is one call on its way through.
+type call struct {
+	Call
+	w       http.ResponseWriter
+	r       *http.Request
+	start   time.Time
+	source  *source.Source  // whose key came in a header; nil = the message must name one
+	flight  *produce.Flight // of a unary call
+	meter   *meter          // of a stream
+	trace   string
+	settled bool // the call has its code
+}
+
+type callKey struct{}
+
+func callOf(ctx context.Context) *call { return ctx.Value(callKey{}).(*call) }
+
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if strings.HasPrefix(r.URL.Path, health) {
+		h.health.ServeHTTP(w, r)
+		return
+	}
+	c := &call{w: w, r: r, start: time.Now()}
+	c.Protocol, c.Agent, c.RequestID = protocolOf(r), r.UserAgent(), ingest.NewRequestID(c.start)
+	h.opts.Started()
+	defer h.end(c)
+	cors.AllowRPC(w.Header(), r.Header["Origin"])
+	w.Header()["X-Request-Id"] = []string{c.RequestID}
+	if r.Method == http.MethodOptions {
+		c.settle(nil)
+		cors.Preflight(w, r)
+		return
+	}
+	h.serve(c)
+}
+
+func (h *Handler) serve(c *call) {
+	procedure := strings.TrimPrefix(c.r.URL.Path, service)
+	if procedure != "Ingest" && procedure != "IngestStream" {
+		h.refuse(c, fault{code: connect.CodeUnimplemented, name: "not_found", message: "there is no such procedure"})
+		return
+	}
+	c.Method = service[1:] + procedure
+	switch h.opts.Gate.State() {
+	case gate.Starting:
+		h.refuse(c, starting)
+		return
+	case gate.Draining:
+		c.w.Header()["Connection"] = []string{"close"}
+		h.refuse(c, draining)
+		return
+	case gate.Leaving:
+		c.w.Header()["Connection"] = []string{"close"} // HTTP/2 says it by a frame
+	}
+	if err := h.identify(c); err != nil {
+		h.refuse(c, faultOf(err))
+		return
+	}
+	if procedure == "Ingest" {
+		h.serveUnary(c)
+	} else {
+		h.serveStream(c)
+	}
+}
+
+// identify finds the source of the key in the header, and the trace, before anything is read.
+func (h *Handler) identify(c *call) (err error) {
+	if authorization := c.r.Header["Authorization"]; len(authorization) > 0 {
+		if key := caller.AnyKey(authorization[0]); len(key) > 0 {
+			if c.source, err = h.opts.Ingester.Authorize(key); err != nil {
+				return err
+			}
+			c.Source = c.source.ID
+		}
+	}
+	return nil
+}
+
+// refuse answers a call that the library has not seen.
+func (h *Handler) refuse(c *call, f fault) {
+	_ = h.errors.Write(c.w, c.r, c.fail(f)) // whoever hung up needs no answer
+}
+
+// end answers a defect, and reports.
+func (h *Handler) end(c *call) {
+	if p := recover(); p != nil {
+		if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+			panic(p)
+		}
+		h.refuse(c, h.defect(context.WithValue(context.Background(), callKey{}, c), p))
+	}
+	if !c.settled { // the library has answered by itself: a message or a header that is none of the protocol's
+		c.Code, c.Reason = "unknown", "protocol"
+	}
+	c.Took = time.Since(c.start)
+	h.opts.Observe(c.Call)
+}
+
+func (h *Handler) defect(ctx context.Context, p any) fault {
+	c := callOf(ctx)
+	h.opts.Log.Error("a call met a defect", "panic", p, "method", c.Method, "request_id", c.RequestID, "stack", string(debug.Stack()))
+	return internal
+}
+
+// settle notes how the call ended.
+func (c *call) settle(f *fault) {
+	c.settled, c.Code = true, "ok"
+	if f != nil {
+		c.Code, c.Reason = f.code.String(), f.label()
+	}
+}
+
+func (c *call) fail(f fault) *connect.Error {
+	c.settle(&f)
+	return f.err()
+}
+
+// serveUnary reads the whole body under the budget before the library sees it, so that nothing that waits for a client
+// holds more than it was charged.
+func (h *Handler) serveUnary(c *call) {
+	if c.r.ContentLength > int64(h.opts.MaxBody) {
+		h.refuse(c, tooLarge)
+		return
+	}
+	f, ok := h.opts.Hangar.Begin(int(c.r.ContentLength) + 1) // one more: its end is seen without growing
+	if !ok {
+		h.refuse(c, overloaded)
+		return
+	}
+	defer f.Release()
+	if err := h.bodies.FillRaw(f, c.r); err != nil {
+		h.refuse(c, faultOf(err))
+		return
+	}
+	c.flight = f
+	ctx, end := h.span(c)
+	defer end()
+	r := c.r.WithContext(context.WithValue(ctx, callKey{}, c))
+	r.Body = io.NopCloser(bytes.NewReader(f.Body))
+	h.unary.ServeHTTP(c.w, r)
+}
+
+// ingest is the unary procedure.
+func (h *Handler) ingest(ctx context.Context, r *connect.Request[request]) (*connect.Response[ingestv1.IngestResponse], error) {
+	c := callOf(ctx)
+	if err := h.store(c, r.Msg); err != nil {
+		return nil, c.fail(faultOf(err))
+	}
+	c.settle(nil)
+	c.Messages = 1
+	return connect.NewResponse(responseOf(c.flight.Intake.Rejected)), nil
+}
+
+func (h *Handler) store(c *call, m *request) error {
+	r, err := h.requestOf(c, m, c.RequestID)
+	if err != nil {
+		return err
+	}
+	if err := load(c.flight, m); err != nil {
+		return err
+	}
+	return h.opts.Ingester.Ingest(c.flight, r)
+}
+
+// load puts a message's events in the place of the flight's body.
+func load(f *produce.Flight, m *request) error {
+	return f.Replace(max(len(m.body), 1), func(into, _ []byte) ([]byte, error) { return append(into, m.body...), nil })
+}
+
+func (h *Handler) requestOf(c *call, m *request, id string) (ingest.Request, error) {
+	r := ingest.Request{
+		Route: intake.List, Ends: m.ends, Source: c.source, ID: id, ReceivedAt: time.Now(),
+		ClientIP: caller.Address(c.r, h.opts.Trusted), TraceParent: c.trace,
+	}
+	if r.Source != nil || m.key == "" {
+		return r, nil
+	}
+	var err error
+	if r.Source, err = h.opts.Ingester.Authorize([]byte(m.key)); err == nil {
+		c.Source = r.Source.ID
+	}
+	return r, err
+}
+
+// span starts the call's span where traces are exported, as a child of the client's; it passes the client's on where
+// they are not.
+func (h *Handler) span(c *call) (context.Context, func()) {
+	ctx, end := c.r.Context(), func() {}
+	if c.r.Header["Traceparent"] != nil {
+		ctx = h.opts.Propagator.Extract(ctx, propagation.HeaderCarrier(c.r.Header))
+	}
+	if h.opts.Tracer != nil {
+		var span trace.Span
+		ctx, span = h.opts.Tracer.Start(ctx, c.Method, trace.WithSpanKind(trace.SpanKindServer), trace.WithTimestamp(c.start),
+			trace.WithAttributes(attribute.String("rpc.method", c.Method), attribute.String("weir.request_id", c.RequestID)))
+		end = func() { span.End() }
+	}
+	c.trace = caller.TraceParent(ctx)
+	return ctx, end
+}
+
+func protocolOf(r *http.Request) string {
+	switch contentType := r.Header.Get("Content-Type"); {
+	case strings.HasPrefix(contentType, "application/grpc-web"):
+		return connect.ProtocolGRPCWeb
+	case strings.HasPrefix(contentType, "application/grpc"):
+		return connect.ProtocolGRPC
+	}
+	return connect.ProtocolConnect
+}
+
+// checker answers gRPC's health check.
+type checker struct{ serving func() bool }
+
+func (c checker) Check(_ context.Context, r *grpchealth.CheckRequest) (*grpchealth.CheckResponse, error) {
+	if r.Service != "" && r.Service != ingestv1connect.IngestServiceName {
+		return nil, connect.NewError(connect.CodeNotFound, errors.New("there is no service "+r.Service))
+	}
+	if !c.serving() {
+		return &grpchealth.CheckResponse{Status: grpchealth.StatusNotServing}, nil
+	}
+	return &grpchealth.CheckResponse{Status: grpchealth.StatusServing}, nil
+}
