@@ -10,6 +10,7 @@ import (
 
 	"weir/pkg/kafka"
 	"weir/pkg/settings"
+	"weir/services/gateway/internal/certs"
 	"weir/services/gateway/internal/intake"
 	"weir/services/gateway/internal/source"
 )
@@ -20,6 +21,9 @@ type Config struct {
 	kafka.Config `embed:""`
 
 	Listen        string          `name:"listen" default:"127.0.0.1:8080" help:"Address of the HTTP API; port 0 picks a free one."`
+	TLSCert       string          `name:"tls-cert" help:"File of the listener's certificate, in PEM; read again when it changes. Empty: no TLS."`
+	TLSKey        string          `name:"tls-key" help:"File of the certificate's key, in PEM."`
+	TLSClientCA   string          `name:"tls-client-ca" help:"File of authorities, in PEM: every client must have a certificate of one of them. Empty: none is asked for."`
 	Sources       string          `name:"sources" default:"sources.yaml" help:"File of the sources and their write keys; read again when it changes."`
 	Topic         string          `name:"topic" default:"weir.events" help:"Topic of the events."`
 	RejectedTopic string          `name:"rejected-topic" default:"weir.rejected" help:"Topic of events that are refused one by one."`
@@ -65,6 +69,7 @@ func DefaultConfig() Config {
 func (c Config) Validate() []error {
 	f := settings.Faults(c.Config.Validate())
 	c.checkNames(&f)
+	c.checkTLS(&f)
 	c.checkSizes(&f)
 	c.checkTopics(&f)
 	for _, fault := range source.Check(c.Sources) {
@@ -79,6 +84,22 @@ func (c Config) checkNames(f *settings.Faults) {
 	_, err = parsePrefixes(c.TrustedProxies)
 	f.AddErr("trusted-proxies", err)
 	f.Check(!strings.ContainsAny(c.PublicHost, "/ ?#@"), "public-host", "%q is not a host: leave the scheme and the path out", c.PublicHost)
+}
+
+func (c Config) checkTLS(f *settings.Faults) {
+	f.Check(c.TLSCert == "" || c.TLSKey != "", "tls-key", "is empty, and tls-cert is not")
+	f.Check(c.TLSKey == "" || c.TLSCert != "", "tls-cert", "is empty, and tls-key is not")
+	f.Check(c.TLSClientCA == "" || c.TLSCert != "", "tls-client-ca", "needs tls-cert: clients show certificates to a listener that has one")
+	if c.TLSCert == "" || c.TLSKey == "" {
+		return
+	}
+	cert, clientCA := c.certFiles().Check()
+	f.AddErr("tls-cert", cert)
+	f.AddErr("tls-client-ca", clientCA)
+}
+
+func (c Config) certFiles() certs.Files {
+	return certs.Files{Cert: c.TLSCert, Key: c.TLSKey, ClientCA: c.TLSClientCA}
 }
 
 func (c Config) checkSizes(f *settings.Faults) {

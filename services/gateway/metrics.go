@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 
 	"weir/pkg/telemetry"
+	"weir/services/gateway/internal/certs"
 	"weir/services/gateway/internal/httpapi"
 	"weir/services/gateway/internal/ingest"
 	"weir/services/gateway/internal/produce"
@@ -42,12 +43,20 @@ type metrics struct {
 	sent         metric.Int64Counter
 
 	reloads metric.Int64Counter
+	recerts metric.Int64Counter
 
 	sets   sync.Map // label tuple → metric.MeasurementOption: building one costs more than measuring
 	gauges metric.Registration
 }
 
-func newMetrics(tel *telemetry.Telemetry, cfg Config, budget *produce.Budget, sources *source.Watcher) (*metrics, error) {
+// observed is what is looked at when someone asks.
+type observed struct {
+	budget  *produce.Budget
+	sources *source.Watcher
+	certs   *certs.Watcher // nil = no TLS
+}
+
+func newMetrics(tel *telemetry.Telemetry, cfg Config, seen observed) (*metrics, error) {
 	m := &metrics{tel: tel, limited: telemetry.NewLimiter(tel.Log), accessLog: cfg.AccessLog, topic: cfg.Topic}
 	r := registrar{meter: tel.Meter}
 	m.duration = r.seconds("http.server.request.duration", "From a request's header to its answer.")
@@ -64,22 +73,27 @@ func newMetrics(tel *telemetry.Telemetry, cfg Config, budget *produce.Budget, so
 	m.sendDuration = r.seconds("messaging.client.operation.duration", "From handing a request's records to Kafka's client to the last acknowledgement.")
 	m.sent = r.counter("messaging.client.sent.messages", "{message}", "Records handed to Kafka's client.")
 	m.reloads = r.counter("weir.gateway.sources.reloads", "{reload}", "Changes of the sources file, by outcome.")
-	m.observe(&r, budget, sources)
+	m.recerts = r.counter("weir.gateway.tls.reloads", "{reload}", "Changes of the certificate's files, by outcome.")
+	m.observe(&r, seen)
 	return m, errors.Join(r.errs...)
 }
 
-// observe registers what is looked at when someone asks.
-func (m *metrics) observe(r *registrar, budget *produce.Budget, sources *source.Watcher) {
+// observe registers what is observed.
+func (m *metrics) observe(r *registrar, seen observed) {
 	usage := r.gauge("weir.gateway.produce.buffer.usage", "By", "What unanswered requests and unacknowledged events hold.")
 	limit := r.gauge("weir.gateway.produce.buffer.limit", "By", "What they may hold.")
 	known := r.gauge("weir.gateway.sources", "{source}", "Sources in force.")
+	until := r.gauge("weir.gateway.tls.expiry", "s", "When the listener's certificate ends, as seconds since 1970.")
 	var err error
 	m.gauges, err = r.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
-		o.ObserveInt64(usage, budget.Used())
-		o.ObserveInt64(limit, budget.Limit())
-		o.ObserveInt64(known, int64(len(sources.Index().Sources())))
+		o.ObserveInt64(usage, seen.budget.Used())
+		o.ObserveInt64(limit, seen.budget.Limit())
+		o.ObserveInt64(known, int64(len(seen.sources.Index().Sources())))
+		if seen.certs != nil {
+			o.ObserveInt64(until, seen.certs.Until().Unix())
+		}
 		return nil
-	}, usage, limit, known)
+	}, usage, limit, known, until)
 	r.note(err)
 }
 
@@ -215,6 +229,17 @@ func (m *metrics) reloaded(r source.Reload) {
 		m.tel.Log.Info("sources reloaded", "sources", r.Sources)
 	}
 	m.reloads.Add(context.Background(), 1, m.set(outcomeLabel(outcome)))
+}
+
+func (m *metrics) recertified(r certs.Reload) {
+	outcome := "ok"
+	if r.Err != nil {
+		outcome = "refused"
+		m.tel.Log.Error("the certificate's files are refused; the last good ones stay in force", "err", r.Err, "until", r.Until)
+	} else {
+		m.tel.Log.Info("certificate reloaded", "until", r.Until)
+	}
+	m.recerts.Add(context.Background(), 1, m.set(outcomeLabel(outcome)))
 }
 
 type outcomeLabel string

@@ -26,6 +26,7 @@ import (
 	"weir/pkg/lake"
 	"weir/pkg/settings"
 	"weir/pkg/telemetry"
+	"weir/services/gateway/internal/certs"
 	"weir/services/gateway/internal/gate"
 	"weir/services/gateway/internal/ingest"
 	"weir/services/gateway/internal/produce"
@@ -33,9 +34,9 @@ import (
 )
 
 const (
-	sourcesInterval = time.Second // between looks at the sources file
-	healthInterval  = time.Second // between looks at Kafka
-	patience        = 5 * time.Second
+	filesInterval  = time.Second // between looks at the files of sources and certificates
+	healthInterval = time.Second // between looks at Kafka
+	patience       = 5 * time.Second
 )
 
 // gateway is everything that one Run wires together.
@@ -44,9 +45,11 @@ type gateway struct {
 	tel      *telemetry.Telemetry
 	metrics  *metrics
 	sources  *source.Watcher
+	certs    *certs.Watcher // nil = no TLS
 	client   *kgo.Client
 	topic    atomic.Pointer[lake.TopicID] // that events go to; nil = not known yet
 	limits   produce.Limits
+	hangar   *produce.Hangar
 	producer *produce.Producer
 	ingester *ingest.Ingester
 	gate     *gate.Gate
@@ -59,16 +62,12 @@ type gateway struct {
 // called once events are accepted. Kafka need not be there when Run starts: until it
 // is, requests are answered with 503.
 func Run(ctx context.Context, cfg Config, tel *telemetry.Telemetry, ready func(addr string)) error {
+	if err := settings.Join(cfg.Validate()); err != nil {
+		return err
+	}
 	e := edges{listen: net.Listen}
 	if cfg.Listener != nil {
 		e.listen = cfg.Listener
-	}
-	return runOn(ctx, cfg, tel, e, ready)
-}
-
-func runOn(ctx context.Context, cfg Config, tel *telemetry.Telemetry, e edges, ready func(addr string)) error {
-	if err := settings.Join(cfg.Validate()); err != nil {
-		return err
 	}
 	g, err := wire(cfg, tel, e)
 	if err != nil {
@@ -83,11 +82,14 @@ func (g *gateway) run(ctx context.Context, ready func(addr string)) error {
 	var others sync.WaitGroup
 	failed := make(chan error, 2)
 	go func() {
-		if err := g.server.Serve(g.listener); !errors.Is(err, http.ErrServerClosed) {
+		if err := g.listenAndServe(); !errors.Is(err, http.ErrServerClosed) {
 			failed <- fmt.Errorf("serve %s: %w", g.listener.Addr(), err)
 		}
 	}()
-	others.Go(func() { g.sources.Follow(inner, sourcesInterval, g.reloaded) })
+	others.Go(func() { g.sources.Follow(inner, filesInterval, g.reloaded) })
+	if g.certs != nil {
+		others.Go(func() { g.certs.Follow(inner, filesInterval, g.recertified) })
+	}
 	others.Go(func() { g.watchKafka(inner) })
 	others.Go(func() {
 		if err := g.open(inner, ready); err != nil {
@@ -230,6 +232,18 @@ func (g *gateway) look(ctx context.Context) error {
 	}
 	g.producer.Forget()
 	return nil
+}
+
+func (g *gateway) listenAndServe() error {
+	if g.certs == nil {
+		return g.server.Serve(g.listener)
+	}
+	return g.server.ServeTLS(g.listener, "", "") // the files are the watcher's
+}
+
+func (g *gateway) recertified(r certs.Reload) {
+	g.tel.Health.Set("tls", r.Err)
+	g.metrics.recertified(r)
 }
 
 func (g *gateway) reloaded(r source.Reload) {

@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/otel/trace/noop"
 
 	"weir/pkg/telemetry"
+	"weir/services/gateway/internal/certs"
 	"weir/services/gateway/internal/gate"
 	"weir/services/gateway/internal/httpapi"
 	"weir/services/gateway/internal/ingest"
@@ -45,8 +46,13 @@ func wire(cfg Config, tel *telemetry.Telemetry, e edges) (_ *gateway, err error)
 	if g.sources, err = source.Open(cfg.Sources); err != nil {
 		return nil, fmt.Errorf("load the sources: %w", err)
 	}
-	hangar := produce.NewHangar(int64(cfg.inFlight()))
-	if g.metrics, err = newMetrics(tel, cfg, hangar.Budget, g.sources); err != nil {
+	if cfg.TLSCert != "" {
+		if g.certs, err = certs.Open(cfg.certFiles()); err != nil {
+			return nil, err
+		}
+	}
+	g.hangar = produce.NewHangar(int64(cfg.inFlight()))
+	if g.metrics, err = newMetrics(tel, cfg, observed{g.hangar.Budget, g.sources, g.certs}); err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
 	if err := g.openClient(e.client); err != nil {
@@ -57,8 +63,11 @@ func wire(cfg Config, tel *telemetry.Telemetry, e edges) (_ *gateway, err error)
 		Lookup: g.sources.Lookup, Producer: g.producer, Topic: cfg.Topic, Rejected: cfg.RejectedTopic, Observe: g.metrics.ingested,
 		Limits: cfg.limits(),
 	})
-	g.handler = front(g.httpAPI(hangar, trusted), g.rpcAPI(hangar, trusted))
+	g.handler = front(g.httpAPI(trusted), g.rpcAPI(trusted))
 	g.server = newServer(g.handler, tel.Log)
+	if g.certs != nil {
+		g.server.TLSConfig = g.certs.Config()
+	}
 	return g, nil
 }
 
@@ -73,16 +82,16 @@ func front(api, rpc http.Handler) http.Handler {
 	})
 }
 
-func (g *gateway) httpAPI(hangar *produce.Hangar, trusted []netip.Prefix) http.Handler {
+func (g *gateway) httpAPI(trusted []netip.Prefix) http.Handler {
 	return httpapi.New(httpapi.Options{
-		Ingester: g.ingester, Hangar: hangar, Gate: g.gate, MaxBody: int(g.cfg.MaxBody), Trusted: trusted, PublicHost: g.cfg.PublicHost,
+		Ingester: g.ingester, Hangar: g.hangar, Gate: g.gate, MaxBody: int(g.cfg.MaxBody), Trusted: trusted, PublicHost: g.cfg.PublicHost,
 		Log: g.tel.Log, Propagator: g.tel.Propagator, Tracer: tracerOf(g.tel), Observe: g.metrics.exchanged, Started: g.metrics.started,
 	})
 }
 
-func (g *gateway) rpcAPI(hangar *produce.Hangar, trusted []netip.Prefix) http.Handler {
+func (g *gateway) rpcAPI(trusted []netip.Prefix) http.Handler {
 	return rpcapi.New(rpcapi.Options{
-		Ingester: g.ingester, Hangar: hangar, Gate: g.gate, MaxBody: int(g.cfg.MaxBody), MaxEvents: g.cfg.MaxEvents, Trusted: trusted,
+		Ingester: g.ingester, Hangar: g.hangar, Gate: g.gate, MaxBody: int(g.cfg.MaxBody), MaxEvents: g.cfg.MaxEvents, Trusted: trusted,
 		Serving: func() bool { return g.tel.Health.Report().Ready },
 		Log:     g.tel.Log, Propagator: g.tel.Propagator, Tracer: tracerOf(g.tel), Observe: g.metrics.called, Started: g.metrics.callStarted,
 	})
@@ -125,6 +134,7 @@ func tracerOf(tel *telemetry.Telemetry) trace.Tracer {
 func newServer(h http.Handler, log *slog.Logger) *http.Server {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true)
 	protocols.SetUnencryptedHTTP2(true)
 	return &http.Server{
 		Handler:           h,
