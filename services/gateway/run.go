@@ -88,6 +88,7 @@ func (g *gateway) run(ctx context.Context, ready func(addr string)) error {
 	}()
 	others.Go(func() { g.sources.Follow(inner, filesInterval, g.reloaded) })
 	if g.certs != nil {
+		g.tel.Health.Set("tls", nil)
 		others.Go(func() { g.certs.Follow(inner, filesInterval, g.recertified) })
 	}
 	others.Go(func() { g.watchKafka(inner) })

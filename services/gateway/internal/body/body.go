@@ -12,8 +12,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/klauspost/compress/zstd"
-
 	"weir/services/gateway/internal/produce"
 )
 
@@ -33,11 +31,11 @@ type Reader struct {
 	gzip    sync.Pool // *gzip.Reader
 	deflate sync.Pool // io.ReadCloser of flate
 	brotli  sync.Pool // *brotli.Reader
-	zstd    *zstd.Decoder
+	zstd    sync.Pool // *zstd.Decoder
 }
 
 // New makes a reader of bodies that have at most limit bytes once they are decompressed.
-func New(limit int) *Reader { return &Reader{limit: limit, zstd: newZstd()} }
+func New(limit int) *Reader { return &Reader{limit: limit} }
 
 // Fill reads the request's body into the flight, decompressed. gzip is recognised by its first bytes too: some proxies
 // and libraries send it without saying so.

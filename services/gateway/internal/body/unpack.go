@@ -1,6 +1,7 @@
 package body
 
 import (
+	"bytes"
 	"errors"
 	"io"
 
@@ -113,45 +114,62 @@ func brotliWindow(head byte) int64 {
 	return 1 << (8 + head>>4&7)
 }
 
-// longestWindow is the largest window of zstd that an encoder uses without being told to by name. It costs nothing here.
-const longestWindow = 128 << 20
+// The windows of zstd: what a decoder holds beside what it puts out.
+const (
+	longestWindow = 32 << 20 // what any encoder uses without being told to by name
+	leastWindow   = 1 << 10
+	largestBlock  = 128 << 10
+)
 
-func newZstd() *zstd.Decoder {
-	z, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderLowmem(true),
-		zstd.WithDecoderMaxMemory(longestWindow), zstd.WithDecoderMaxWindow(longestWindow), zstd.WithDecodeAllCapLimit(true))
-	if err != nil {
-		panic(err) // the options are the ones above
-	}
-	return z
-}
+var errWindow = errors.New("the archive asks for too large a window")
 
-// unpackZstd unpacks from one buffer of the flight into another, so that the window, which may be far larger than the
-// body, is the body itself. Where the archive does not say how large that is, the buffer is doubled until it fits.
+// unpackZstd reads the whole archive before it makes room for a window, which is only held while there is work then.
+// The first frame says how large a window is, and no other may ask for more.
 func (p *Reader) unpackZstd(f *produce.Flight, in *source) error {
 	if err := f.Fill(in, p.limit); err != nil {
 		return err
 	}
-	if len(f.Body) == 0 {
-		return io.ErrUnexpectedEOF
+	var h zstd.Header
+	if err := h.Decode(f.Body); err != nil {
+		return err
 	}
-	for n := p.firstGuess(f.Body); ; n = min(2*n, p.limit+1) {
-		err := f.Replace(n, func(into, packed []byte) ([]byte, error) { return p.zstd.DecodeAll(packed, into) })
-		switch {
-		case err == nil && len(f.Body) > p.limit:
-			return produce.ErrTooLarge
-		case !errors.Is(err, zstd.ErrDecoderSizeExceeded):
-			return err
-		case n > p.limit:
-			return produce.ErrTooLarge
-		}
+	if h.HasFCS && h.FrameContentSize > uint64(p.limit) {
+		return produce.ErrTooLarge
 	}
+	window := max(h.WindowSize, leastWindow)
+	if h.SingleSegment {
+		window = max(h.FrameContentSize, leastWindow)
+	}
+	if window > longestWindow {
+		return errWindow
+	}
+	holds := int64(window + 2*min(window, largestBlock))
+	if !f.Reserve(holds) {
+		return produce.ErrFull
+	}
+	defer f.Return(holds)
+	return f.Repack(p.limit, func(packed []byte) (io.Reader, func(), error) { return p.openZstd(packed, window) })
 }
 
-// firstGuess is what the archive's first frame claims to hold, within the limit.
-func (p *Reader) firstGuess(packed []byte) int {
-	var h zstd.Header
-	if err := h.Decode(packed); err == nil && h.HasFCS {
-		return int(min(max(h.FrameContentSize, 1), uint64(p.limit)+1))
+func (p *Reader) openZstd(packed []byte, window uint64) (io.Reader, func(), error) {
+	z, _ := p.zstd.Get().(*zstd.Decoder)
+	if z == nil {
+		var err error
+		if z, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true)); err != nil {
+			return nil, nil, err
+		}
 	}
-	return min(4*len(packed), p.limit+1)
+	if err := z.ResetWithOptions(bytes.NewReader(packed), zstd.WithDecoderMaxWindow(window)); err != nil {
+		return nil, nil, err
+	}
+	return z, func() { p.keepZstd(z, window) }, nil
+}
+
+// keepZstd lets go of the body, and of a decoder that a large window has blown up.
+func (p *Reader) keepZstd(z *zstd.Decoder, window uint64) {
+	if window <= keepWindow && z.Reset(nil) == nil {
+		p.zstd.Put(z)
+		return
+	}
+	z.Close()
 }

@@ -72,10 +72,6 @@ func (w *Watcher) Config() *tls.Config {
 		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
 			return w.current.Load().config, nil
 		},
-		// Never asked, because of the above; without it the server would look for files.
-		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-			return &w.current.Load().config.Certificates[0], nil
-		},
 	}
 }
 

@@ -128,6 +128,21 @@ func (f *Flight) Replace(n int, make func(into, body []byte) ([]byte, error)) er
 	return nil
 }
 
+// Repack puts in the body's place what open makes of it, at most limit bytes as Fill does. What open returns is closed
+// once it is read.
+func (f *Flight) Repack(limit int, open func(body []byte) (io.Reader, func(), error)) error {
+	r, done, err := open(f.Body)
+	if err != nil {
+		return err
+	}
+	old := f.body
+	f.body, f.Body = nil, nil
+	err = f.Fill(r, limit)
+	done()
+	f.give(old)
+	return err
+}
+
 // DropBody gives the body back: nothing that intake made points into it.
 func (f *Flight) DropBody() {
 	f.large = f.large || len(f.Body) > keepBytes
