@@ -3,9 +3,12 @@ package gateway
 import (
 	"bytes"
 	"compress/gzip"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"image/gif"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"testing"
@@ -143,9 +146,65 @@ func TestSettingsDocument(t *testing.T) {
 		require.Equal(t, "key1", segment["apiKey"])
 		require.Equal(t, "events.example.com/v1", segment["apiHost"])
 	}
+	text := do(t, w.request("GET", "/v1/projects/key1/settings", "")).body
+	var doc struct {
+		HTTPConfig   map[string]map[string]any
+		Integrations map[string]struct{ HTTPConfig map[string]map[string]any }
+	}
+	require.NoError(t, json.Unmarshal([]byte(text), &doc))
+	require.Equal(t, doc.HTTPConfig, doc.Integrations["Segment.io"].HTTPConfig)
+	require.EqualValues(t, 12*60*60, doc.HTTPConfig["rateLimitConfig"]["maxRateLimitDuration"])
+	require.EqualValues(t, 12*60*60, doc.HTTPConfig["backoffConfig"]["maxTotalBackoffDuration"])
+	require.Equal(t, "retry", doc.HTTPConfig["backoffConfig"]["default5xxBehavior"])
+	told := start(t, func(c *Config) { c.ClientRetries = 0 })
+	require.NotContains(t, do(t, told.request("GET", "/v1/projects/key1/settings", "")).body, "httpConfig")
+
 	a := do(t, w.request("HEAD", "/v1/projects/key1/settings", ""))
 	require.Equal(t, 200, a.status)
 	require.Empty(t, a.body)
+}
+
+// A pixel is an image whatever becomes of its event.
+func TestPixel(t *testing.T) {
+	w := start(t, nil)
+	data := func(encoding *base64.Encoding, text string) string {
+		return url.QueryEscape(encoding.EncodeToString([]byte(text)))
+	}
+	full := `{"writeKey":"key1","userId":"ü??>>~~","event":"Opened","messageId":"full","properties":{"n":1.50}}`
+	for _, query := range []string{
+		"/v1/pixel/track?data=" + data(base64.StdEncoding, full),
+		"/v1/pixel/track/?data=" + data(base64.URLEncoding, strings.Replace(full, "full", "url", 1)),
+		"/v1/pixel/track?data=" + data(base64.RawURLEncoding, strings.Replace(full, "full", "raw", 1)),
+		"/v1/pixel/track?data=" + base64.StdEncoding.EncodeToString([]byte(strings.Replace(full, "full", "plus", 1))), // not escaped
+		"/v1/pixel/page?writeKey=key1&userId=u&messageId=flat&name=Mail&properties.subject=Hello+you&properties.mail.list=news&properties=x",
+
+		"/v1/pixel/track", "/v1/pixel/track?data=%25%25", "/v1/pixel/track?data=aGVsbG8", "/v1/pixel/track?writeKey=nobody&userId=u&event=e",
+		"/v1/pixel/track?writeKey=key1&userId=u", "/v1/pixel/identify?writeKey=key-off&userId=u", "/v1/pixel/track?%zz=%zz",
+	} {
+		a := do(t, w.request("GET", query, ""))
+		require.Equal(t, 200, a.status, query)
+		require.Equal(t, "image/gif", a.header.Get("Content-Type"))
+		require.Contains(t, a.header.Get("Cache-Control"), "no-store")
+		image, err := gif.Decode(strings.NewReader(a.body))
+		require.NoError(t, err)
+		require.Equal(t, 1, image.Bounds().Dx()*image.Bounds().Dy())
+	}
+	require.Empty(t, do(t, w.request("HEAD", "/v1/pixel/track", "")).body)
+	require.Equal(t, 405, w.post("/v1/pixel/track", full).status)
+	require.Equal(t, map[string]int{"full": 1, "url": 1, "raw": 1, "plus": 1, "flat": 1}, w.storedIDs())
+	for _, r := range w.records(w.cfg.Topic) {
+		e := fields(t, r.Value)
+		if e["messageId"] == "flat" {
+			require.Equal(t, "page", e["type"])
+			require.Equal(t, map[string]any{"subject": "Hello you", "mail": map[string]any{"list": "news"}}, e["properties"])
+		} else {
+			require.Equal(t, "track", e["type"])
+			require.Contains(t, string(r.Value), `"n":1.50`)
+		}
+		require.NotContains(t, string(r.Value), "key1")
+	}
+	require.Len(t, w.records(w.cfg.RejectedTopic), 1)
+	require.Positive(t, w.metric(`weir_gateway_rejections_total{reason="invalid_write_key"}`))
 }
 
 func TestCORS(t *testing.T) {

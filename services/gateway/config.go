@@ -35,6 +35,7 @@ type Config struct {
 
 	TrustedProxies []string      `name:"trusted-proxies" help:"Addresses or CIDR ranges of proxies whose X-Forwarded-For counts."`
 	PublicHost     string        `name:"public-host" help:"Host, and port if it is not the usual one, under which clients reach the gateway; the settings document names it. Empty: not named."`
+	ClientRetries  time.Duration `name:"client-retries" default:"12h" help:"How long the libraries of browsers and phones go on sending what was not accepted, as the settings document tells them. 0s: they are told nothing."`
 	AccessLog      bool          `name:"access-log" help:"Log a line for every request; never its body or its key."`
 	DrainDelay     time.Duration `name:"drain-delay" default:"0s" help:"How long to go on serving, unready, before new requests are refused on shutdown."`
 
@@ -59,6 +60,7 @@ func DefaultConfig() Config {
 		MaxEvents:        2500,
 		InFlight:         settings.Memory{Bytes: 256 * settings.MiB},
 		AckDeadline:      5 * time.Second,
+		ClientRetries:    12 * time.Hour,
 		TopicPartitions:  12,
 		TopicReplication: 3,
 		TopicRetention:   kafka.Retention(7 * 24 * time.Hour),
@@ -111,6 +113,7 @@ func (c Config) checkSizes(f *settings.Faults) {
 	least := 8*c.MaxBody + settings.Bytes(c.MaxEvents)*5*settings.KiB
 	f.Check(c.inFlight() >= least, "in-flight", "%s is too little for one request of max-body and max-events: at least %s", c.inFlight(), least)
 	f.Check(c.AckDeadline >= 10*time.Millisecond && c.AckDeadline <= time.Minute, "ack-deadline", "%s is not between 10ms and 1m", c.AckDeadline)
+	f.Check(c.ClientRetries >= 0 && c.ClientRetries <= 7*24*time.Hour, "client-retries", "%s is not between 0s and 168h", c.ClientRetries)
 	f.Check(c.DrainDelay >= 0 && c.DrainDelay <= 10*time.Minute, "drain-delay", "%s is not between 0s and 10m", c.DrainDelay)
 }
 

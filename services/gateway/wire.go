@@ -84,7 +84,7 @@ func front(api, rpc http.Handler) http.Handler {
 
 func (g *gateway) httpAPI(trusted []netip.Prefix) http.Handler {
 	return httpapi.New(httpapi.Options{
-		Ingester: g.ingester, Hangar: g.hangar, Gate: g.gate, MaxBody: int(g.cfg.MaxBody), Trusted: trusted, PublicHost: g.cfg.PublicHost,
+		Ingester: g.ingester, Hangar: g.hangar, Gate: g.gate, MaxBody: int(g.cfg.MaxBody), Trusted: trusted, PublicHost: g.cfg.PublicHost, RetryFor: g.cfg.ClientRetries,
 		Log: g.tel.Log, Propagator: g.tel.Propagator, Tracer: tracerOf(g.tel), Observe: g.metrics.exchanged, Started: g.metrics.started,
 	})
 }

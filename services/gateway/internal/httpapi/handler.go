@@ -51,7 +51,8 @@ type Options struct {
 	Gate       *gate.Gate
 	MaxBody    int // bytes, decompressed
 	Trusted    []netip.Prefix
-	PublicHost string // host[:port] for the settings document; "" = left out
+	PublicHost string        // host[:port] for the settings document; "" = left out
+	RetryFor   time.Duration // what the settings document tells clients; 0 = nothing
 
 	Log        *slog.Logger
 	Propagator propagation.TextMapPropagator
@@ -100,6 +101,8 @@ func (h *Handler) serve(x *exchange) {
 	case !x.allowed():
 		x.w.Header()["Allow"] = []string{x.route.method() + ", OPTIONS"}
 		x.refuse(noMethod)
+	case x.route.kind == pixelRoute:
+		h.servePixel(x)
 	case h.opts.Gate.State() == gate.Starting:
 		x.refuse(starting)
 	case h.opts.Gate.State() == gate.Draining:
@@ -125,7 +128,12 @@ func (h *Handler) end(x *exchange) {
 			panic(p)
 		}
 		h.opts.Log.Error("a request met a defect", "panic", p, "route", x.Route, "request_id", x.RequestID, "stack", string(debug.Stack()))
-		x.refuse(internal)
+		if x.route.kind == pixelRoute {
+			x.Status, x.Reason = http.StatusOK, internal.label()
+			writePixel(x.w, x.r)
+		} else {
+			x.refuse(internal)
+		}
 	}
 	x.Took = time.Since(x.start)
 	h.opts.Observe(x.Exchange)
@@ -152,7 +160,7 @@ func (h *Handler) serveSettings(x *exchange) {
 	if h.opts.PublicHost != "" {
 		apiHost = h.opts.PublicHost + "/v1"
 	}
-	writeSettings(x.w, x.r, x.route.writeKey, apiHost)
+	writeSettings(x.w, x.r, x.route.writeKey, apiHost, retryFor(h.opts.RetryFor))
 }
 
 func (h *Handler) servePost(x *exchange) {
@@ -190,10 +198,14 @@ func (h *Handler) post(x *exchange, f *produce.Flight, s *source.Source) error {
 	if err != nil {
 		return err
 	}
+	return h.store(x, f, s, caller.QueryKey(x.r.URL.RawQuery))
+}
+
+func (h *Handler) store(x *exchange, f *produce.Flight, s *source.Source, queryKey string) error {
 	ctx, span := h.span(x)
 	defer span.End()
-	err = h.opts.Ingester.Ingest(f, ingest.Request{
-		Route: intakeRoute(x.route), Source: s, QueryKey: caller.QueryKey(x.r.URL.RawQuery),
+	err := h.opts.Ingester.Ingest(f, ingest.Request{
+		Route: intakeRoute(x.route), Source: s, QueryKey: queryKey,
 		ClientIP: caller.Address(x.r, h.opts.Trusted), ID: x.RequestID, ReceivedAt: time.Now(),
 		TraceParent: caller.TraceParent(ctx),
 	})
@@ -227,7 +239,7 @@ func (h *Handler) span(x *exchange) (context.Context, trace.Span) {
 	if h.opts.Tracer == nil {
 		return ctx, trace.SpanFromContext(context.Background())
 	}
-	return h.opts.Tracer.Start(ctx, "POST "+x.Route, trace.WithSpanKind(trace.SpanKindServer), trace.WithTimestamp(x.start),
+	return h.opts.Tracer.Start(ctx, x.Method+" "+x.Route, trace.WithSpanKind(trace.SpanKindServer), trace.WithTimestamp(x.start),
 		trace.WithAttributes(attribute.String("http.request.method", x.Method), attribute.String("http.route", x.Route),
 			attribute.String("weir.request_id", x.RequestID), attribute.String("weir.source", x.Source)))
 }

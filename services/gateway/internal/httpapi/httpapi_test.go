@@ -27,6 +27,12 @@ func TestMatch(t *testing.T) {
 		"/v1/v1/v1/t":       {kind: eventRoute, name: "/v1/t", typ: "track"},
 		"/v1/identify":      {kind: eventRoute, name: "/v1/identify", typ: "identify"},
 		"/v1/m":             {kind: metricsRoute, name: "/v1/m"},
+		"/v1/pixel/page":    {kind: pixelRoute, name: "/v1/pixel/page", typ: "page"},
+		"//v1//pixel/page/": {kind: pixelRoute, name: "/v1/pixel/page", typ: "page"},
+		"/v1/pixel/p":       {},
+		"/v1/pixel/batch":   {},
+		"/v1/pixel":         {},
+		"/v1/pixel/page/x":  {},
 		"/v1/projects/k":    {},
 		"/v1/projects":      {},
 		"/v1/projects/k/x":  {},
@@ -58,6 +64,9 @@ func FuzzMatch(f *testing.F) {
 	labels := map[string]bool{"": true, "/v1/projects/{writeKey}/settings": true}
 	for _, name := range strings.Fields("batch b import t track i identify p page s screen g group a alias m") {
 		labels["/v1/"+name] = true
+	}
+	for _, name := range strings.Fields("track identify page screen group alias") {
+		labels["/v1/pixel/"+name] = true
 	}
 	f.Fuzz(func(t *testing.T, path string) {
 		if r := match(path); !labels[r.name] {
