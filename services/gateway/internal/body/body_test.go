@@ -47,7 +47,7 @@ func packers(t testing.TB) map[string]func(text []byte) []byte {
 			return brotli.NewWriterOptions(w, brotli.WriterOptions{Quality: 5, LGWin: 24})
 		}),
 		"zstd": by(func(w io.Writer) io.WriteCloser {
-			z, err := zstd.NewWriter(w, zstd.WithEncoderLevel(zstd.SpeedBestCompression)) // a window of 32 MiB
+			z, err := zstd.NewWriter(w, zstd.WithEncoderLevel(zstd.SpeedDefault)) // a window of 8 MiB
 			require.NoError(t, err)
 			return z
 		}),
@@ -118,6 +118,17 @@ func TestEveryEncoding(t *testing.T) {
 	got, err := read(t, p, 64<<20, requestOf("", bytes.NewReader(packers(t)["gzip"]([]byte("{}")))))
 	require.NoError(t, err)
 	require.Equal(t, "{}", string(got), "gzip that nobody declared")
+	z, err := zstd.NewWriter(nil, zstd.WithWindowSize(16<<20), zstd.WithSingleSegment(false))
+	require.NoError(t, err)
+	_, err = read(t, p, 64<<20, requestOf("zstd", bytes.NewReader(z.EncodeAll(bytes.Repeat([]byte("{}"), 400_000), nil))))
+	require.NoError(t, err, "a window that is larger than the text is not needed, and not asked for")
+	var b bytes.Buffer
+	z.Reset(&b)
+	_, err = io.Copy(z, strings.NewReader(strings.Repeat("{}", 400_000)))
+	require.NoError(t, err)
+	require.NoError(t, z.Close())
+	_, err = read(t, p, 64<<20, requestOf("zstd", &b))
+	require.ErrorIs(t, err, ErrCorrupt, "too large a window")
 	_, err = read(t, p, 64<<20, requestOf("compress", strings.NewReader("{}")))
 	require.ErrorIs(t, err, ErrEncoding)
 	r := requestOf("gzip", strings.NewReader("{}"))

@@ -116,7 +116,7 @@ func brotliWindow(head byte) int64 {
 
 // The windows of zstd: what a decoder holds beside what it puts out.
 const (
-	longestWindow = 32 << 20 // what any encoder uses without being told to by name
+	longestWindow = 8 << 20 // what RFC 9659 allows as a Content-Encoding
 	leastWindow   = 1 << 10
 	largestBlock  = 128 << 10
 )

@@ -112,17 +112,13 @@ func (f *Flight) setBody(n int) bool {
 	return true
 }
 
-// Replace puts in the body's place what make puts into a buffer of n bytes: what it returns, which must not have moved.
-func (f *Flight) Replace(n int, make func(into, body []byte) ([]byte, error)) error {
+// Replace puts in the body's place what write appends to a buffer of n bytes, from the body or from elsewhere.
+func (f *Flight) Replace(n int, write func(into, body []byte) []byte) error {
 	b, ok := f.take(n)
 	if !ok {
 		return ErrFull
 	}
-	body, err := make(b.bytes[:0:n], f.Body)
-	if err != nil {
-		f.give(b)
-		return err
-	}
+	body := write(b.bytes[:0:n], f.Body)
 	f.DropBody()
 	f.body, f.Body = b, body
 	return nil

@@ -9,13 +9,19 @@ import (
 
 // decoder is a message of ours, which is read without an allocation per event; all other messages are protobuf's.
 type decoder interface {
-	reset(most, size int)
+	reset(most int, body []byte)
 	decode([]byte) error
 	decodeJSON([]byte) error
 }
 
+// decoding is what both codecs need.
+type decoding struct {
+	most    int // events of a request that matter
+	buffers *buffers
+}
+
 // binary is the codec of protobuf's wire form.
-type binary struct{ most int } // events of a request that matter
+type binary struct{ decoding }
 
 func (binary) Name() string { return "proto" }
 
@@ -24,7 +30,7 @@ func (c binary) Unmarshal(data []byte, message any) error {
 	if !ok {
 		return fmt.Errorf("decode into a %T", message)
 	}
-	d.reset(c.most, len(data))
+	d.reset(c.most, c.buffers.get(len(data))) // events are no longer than what they are decoded from
 	return d.decode(data)
 }
 
@@ -39,7 +45,7 @@ func (binary) Marshal(message any) ([]byte, error) {
 // text is the codec of protobuf's JSON, under one of the names that it has.
 type text struct {
 	name string
-	most int // as binary has
+	decoding
 }
 
 func (c text) Name() string { return c.name }
@@ -49,7 +55,7 @@ func (c text) Unmarshal(data []byte, message any) error {
 	if !ok {
 		return fmt.Errorf("decode into a %T", message)
 	}
-	d.reset(c.most, len(data))
+	d.reset(c.most, c.buffers.get(len(data))) // events are no longer than what they are decoded from
 	return d.decodeJSON(data)
 }
 

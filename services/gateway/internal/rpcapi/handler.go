@@ -1,8 +1,8 @@
 // Package rpcapi is the gateway for programs that speak Connect, gRPC or gRPC-Web: it decodes a message, hands its
 // events and its key to ingest, and encodes what came of it. Its invariants: a message is answered only once its events
-// are durable, those of one stream in the order in which they came; what a call holds is charged to the budget; an error
-// that may pass by itself says when to come again. It decides nothing about events (intake) or durability (produce), and
-// the protocols themselves are connect-go's. Owned by the gateway.
+// are durable, those of one stream in the order in which they came; what a call holds while it waits is charged to the
+// budget; an error that may pass by itself says when to come again. It decides nothing about events (intake) or
+// durability (produce), and the protocols themselves are connect-go's. Owned by the gateway.
 package rpcapi
 
 import (
@@ -69,12 +69,13 @@ type Options struct {
 
 // Handler serves the procedures.
 type Handler struct {
-	opts   Options
-	bodies *body.Reader
-	errors *connect.ErrorWriter
-	unary  *connect.Handler
-	stream *connect.Handler
-	health http.Handler
+	opts    Options
+	bodies  *body.Reader
+	buffers buffers
+	errors  *connect.ErrorWriter
+	unary   *connect.Handler
+	stream  *connect.Handler
+	health  http.Handler
 }
 
 // New makes a handler.
@@ -89,14 +90,14 @@ func New(o Options) *Handler {
 }
 
 func (h *Handler) options() []connect.HandlerOption {
-	most := 4 * h.opts.MaxEvents // more elements are refused by intake, whatever they are
+	decoding := decoding{most: 4 * h.opts.MaxEvents, buffers: &h.buffers} // more are refused by intake, whatever they are
 	decompressor := func() connect.Decompressor {
 		return &unzip{charge: charge{budget: h.opts.Hangar.Budget, limit: int64(h.opts.MaxBody)}}
 	}
 	return []connect.HandlerOption{
-		connect.WithCodec(binary{most}),
-		connect.WithCodec(text{"json", most}),
-		connect.WithCodec(text{"json; charset=utf-8", most}),
+		connect.WithCodec(binary{decoding}),
+		connect.WithCodec(text{"json", decoding}),
+		connect.WithCodec(text{"json; charset=utf-8", decoding}),
 		connect.WithCompression("gzip", decompressor, func() connect.Compressor { return gzip.NewWriter(nil) }),
 		connect.WithCompressMinBytes(1 << 10),
 		connect.WithRecover(func(ctx context.Context, _ connect.Spec, _ http.Header, p any) error {
@@ -273,15 +274,12 @@ func (h *Handler) store(c *call, m *request) error {
 	if err != nil {
 		return err
 	}
-	if err := load(c.flight, m); err != nil {
+	err = c.flight.Replace(len(m.body), func(into, _ []byte) []byte { return append(into, m.body...) })
+	h.buffers.put(m) // none is held while Kafka is waited for
+	if err != nil {
 		return err
 	}
 	return h.opts.Ingester.Ingest(c.flight, r)
-}
-
-// load puts a message's events in the place of the flight's body.
-func load(f *produce.Flight, m *request) error {
-	return f.Replace(max(len(m.body), 1), func(into, _ []byte) ([]byte, error) { return append(into, m.body...), nil })
 }
 
 func (h *Handler) requestOf(c *call, m *request, id string) (ingest.Request, error) {

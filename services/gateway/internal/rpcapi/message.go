@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"strconv"
+	"sync"
 
 	"google.golang.org/protobuf/encoding/protowire"
 
@@ -25,15 +26,32 @@ type numbered struct {
 	number uint64
 }
 
-// reset forgets everything but the room, of which there is as much as a message of size bytes needs.
-func (r *request) reset(most, size int) {
-	if cap(r.body) < size {
-		r.body = make([]byte, 0, size)
+// reset makes the request ready for another message, into a buffer that is empty.
+func (r *request) reset(most int, body []byte) {
+	r.key, r.body, r.ends, r.most = "", body, r.ends[:0], most
+}
+
+// buffers are those that messages are decoded into, for the moment until they have a flight.
+type buffers struct{ idle sync.Pool }
+
+// keep bounds the buffers that are used again.
+const keep = 1 << 20
+
+// get gives an empty buffer of at least n bytes.
+func (b *buffers) get(n int) []byte {
+	if idle, ok := b.idle.Get().(*[]byte); ok && cap(*idle) >= n {
+		return (*idle)[:0]
 	}
-	if r.ends == nil {
-		r.ends = make([]int32, 0, 128)
+	return make([]byte, 0, n)
+}
+
+// put takes the request's buffer back. One that is not put back is garbage, and no loss.
+func (b *buffers) put(r *request) {
+	if n := cap(r.body); n > 0 && n <= keep {
+		body := r.body
+		b.idle.Put(&body)
 	}
-	r.key, r.body, r.ends, r.most = "", r.body[:0], r.ends[:0], most
+	r.body = nil
 }
 
 // add takes an event; of too many the bytes do not matter any more.
@@ -68,9 +86,9 @@ func (r *request) decode(data []byte) error {
 	})
 }
 
-func (n *numbered) reset(most, size int) {
+func (n *numbered) reset(most int, body []byte) {
 	n.number = 0
-	n.request.reset(most, size)
+	n.request.reset(most, body)
 }
 
 func (n *numbered) decode(data []byte) error {

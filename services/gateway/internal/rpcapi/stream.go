@@ -24,7 +24,6 @@ const (
 	windowSize = 2               // messages of the largest size whose bytes may be unanswered together
 	silence    = 5 * time.Minute // without a message
 	slowness   = 30 * time.Second
-	keepBody   = 64 << 10 // bytes of a decoded message that an idle stream keeps room for
 )
 
 // pending is a message whose outcome is awaited.
@@ -164,10 +163,7 @@ func (s *stream) read(ctx context.Context) {
 
 // receive reads the next message. There is none where the client has sent all, or something is the matter.
 func (s *stream) receive(m *numbered) (more bool, why *fault) {
-	if cap(m.body) > keepBody {
-		m.body = nil
-	}
-	m.reset(0, 0)
+	m.reset(0, nil)
 	s.c.meter.settle()
 	if !s.line.expect(silence) {
 		return false, s.ended(nil)
@@ -216,6 +212,7 @@ func (s *stream) start(ctx context.Context, m *numbered) (pending, error) {
 		return p, produce.ErrFull
 	}
 	f.Body = append(f.Body, m.body...)
+	s.h.buffers.put(&m.request)
 	s.c.meter.settle()
 	if err := s.bytes.Acquire(ctx, p.weight); err != nil { // until older messages are answered
 		f.Release()
