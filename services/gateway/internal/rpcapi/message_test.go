@@ -39,7 +39,10 @@ func requests() []*ingestv1.IngestRequest {
 		long[i] = []byte(fmt.Sprintf(`{"n":%d,"text":"%s"}`, i, strings.Repeat("ü", i)))
 	}
 	return []*ingestv1.IngestRequest{
-		{}, {WriteKey: "key \"quoted\" ü\n"}, {Events: [][]byte{[]byte(`{"a":1}`)}}, {WriteKey: "k", Events: long},
+		{},
+		{WriteKey: "key \"quoted\" ü\n"},
+		{Events: [][]byte{[]byte(`{"a":1}`)}},
+		{WriteKey: "k", Events: long},
 		{Events: [][]byte{{}, {0, 1, 2, 0xfb, 0xff, 0xfe}, {}, []byte("no JSON")}},
 	}
 }
