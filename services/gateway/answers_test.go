@@ -79,6 +79,8 @@ func TestAnswers(t *testing.T) {
 		{"unknown key in the body", "POST", "/v1/t", `{"writeKey":"nobody","type":"track","event":"e","userId":"u"}`, nil, 401, "invalid_write_key"},
 		{"unknown key in the query", "POST", "/v1/batch?writeKey=nobody", good, nil, 401, "invalid_write_key"},
 		{"unknown key and a bad body", "POST", "/v1/batch", "hello", []string{"Authorization", "Basic d3Jvbmc6"}, 401, "invalid_write_key"},
+		{"a token, and a key in the body", "POST", "/v1/t", `{"writeKey":"key1","event":"e","userId":"u"}`, []string{"Authorization", "Bearer some.token"}, 200, ""},
+		{"a token, and no key", "POST", "/v1/batch", good, []string{"Authorization", "Bearer some.token"}, 401, "invalid_write_key"},
 		{"mixed keys", "POST", "/v1/batch", batchOf(`{"writeKey":"key1","type":"page","userId":"u"}`, `{"writeKey":"key2","type":"page","userId":"u"}`), nil, 401, "mixed_write_keys"},
 		{"disabled source", "POST", "/v1/batch", good, []string{"Authorization", "Basic a2V5LW9mZjo="}, 403, "source_disabled"},
 		{"disabled source in the body", "POST", "/v1/page", `{"writeKey":"key-off","userId":"u"}`, nil, 403, "source_disabled"},

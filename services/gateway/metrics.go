@@ -129,6 +129,8 @@ func (m *metrics) exchanged(x httpapi.Exchange) {
 // callStarted and called bracket a call.
 func (m *metrics) callStarted() { m.calling.Add(context.Background(), 1) }
 
+type procedureLabel string
+
 type callLabels struct{ method, protocol, code, reason string }
 
 func (m *metrics) called(c rpcapi.Call) {
@@ -136,7 +138,7 @@ func (m *metrics) called(c rpcapi.Call) {
 	m.calling.Add(ctx, -1)
 	m.calls.Record(ctx, c.Took.Seconds(), m.set(callLabels{c.Method, c.Protocol, c.Code, c.Reason}))
 	if c.Messages > 0 {
-		m.answered.Add(ctx, int64(c.Messages), m.set(routeLabel("/"+c.Method)))
+		m.answered.Add(ctx, int64(c.Messages), m.set(procedureLabel(c.Method)))
 	}
 	if c.Reason != "" {
 		m.refusals.Add(ctx, 1, m.set(reasonLabel(c.Reason)))
@@ -260,6 +262,8 @@ func attributesOf(key any) []attribute.KeyValue {
 			attribute.Int("http.response.status_code", k.status))
 	case callLabels:
 		return some("rpc.system.name", k.protocol, "rpc.method", k.method, "rpc.response.status_code", k.code, "error.type", k.reason)
+	case procedureLabel:
+		return some("rpc.method", string(k))
 	case routeLabel:
 		return some("http.route", string(k))
 	case reasonLabel:

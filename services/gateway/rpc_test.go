@@ -200,7 +200,7 @@ const (
 	streamMethod = "/weir.ingest.v1.IngestService/IngestStream"
 )
 
-func openStream(t *testing.T, ctx context.Context, conn *grpc.ClientConn) grpc.ClientStream { //nolint:revive // t first, as everywhere in tests
+func openStream(ctx context.Context, t *testing.T, conn *grpc.ClientConn) grpc.ClientStream {
 	t.Helper()
 	s, err := conn.NewStream(ctx, &grpc.StreamDesc{StreamName: "IngestStream", ClientStreams: true, ServerStreams: true}, streamMethod)
 	require.NoError(t, err)
@@ -242,7 +242,7 @@ func TestGRPCGo(t *testing.T) {
 	err := conn.Invoke(t.Context(), "/weir.ingest.v1.IngestService/Nothing", messageOf(), &answer)
 	require.Equal(t, codes.Unimplemented, status.Code(err))
 
-	s := openStream(t, bearer(t.Context()), conn)
+	s := openStream(bearer(t.Context()), t, conn)
 	require.NoError(t, s.SendMsg(&ingestv1.IngestStreamRequest{Number: 7, Request: messageOf(track("streamed"))}))
 	var got ingestv1.IngestStreamResponse
 	require.NoError(t, s.RecvMsg(&got))
@@ -296,7 +296,7 @@ func TestAStreamEndsAtWhatIsRefused(t *testing.T) {
 		"far too many": {&ingestv1.IngestStreamRequest{Number: 3, Request: messageOf(make([]string, 200_000)...)}, codes.InvalidArgument, "PAYLOAD_TOO_LARGE"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := openStream(t, t.Context(), conn)
+			s := openStream(t.Context(), t, conn)
 			for n := uint64(1); n <= 2; n++ {
 				good := messageOf(track(fmt.Sprint(name, n)))
 				good.WriteKey = "key1"
@@ -365,7 +365,7 @@ func TestManyMessages(t *testing.T) {
 	for n := range streams {
 		require.Equal(t, messages, perStream[fmt.Sprint(n)])
 	}
-	require.EqualValues(t, streams*messages, w.metric(`weir_gateway_messages_total{http_route="/weir.ingest.v1.IngestService/IngestStream"}`))
+	require.EqualValues(t, streams*messages, w.metric(`weir_gateway_messages_total{rpc_method="weir.ingest.v1.IngestService/IngestStream"}`))
 	require.Zero(t, w.metric("weir_gateway_produce_buffer_usage_bytes"))
 }
 

@@ -114,10 +114,7 @@ func (s *stream) run(ctx context.Context) (why *fault) {
 
 // answer waits for a message's outcome and tells the client.
 func (s *stream) answer(p pending) *fault {
-	defer s.bytes.Release(p.weight)
-	err := s.h.opts.Ingester.Finish(p.flight, p.started)
-	response := &ingestv1.IngestStreamResponse{Number: p.number, Response: responseOf(p.flight.Intake.Rejected)}
-	p.flight.Release()
+	response, err := s.finish(p)
 	if err != nil {
 		f := faultOf(err)
 		return &f
@@ -130,6 +127,14 @@ func (s *stream) answer(p pending) *fault {
 	}
 	s.c.Messages++
 	return nil
+}
+
+// finish waits for a message's outcome, and lets go of what the message held.
+func (s *stream) finish(p pending) (*ingestv1.IngestStreamResponse, error) {
+	defer s.bytes.Release(p.weight)
+	defer p.flight.Release()
+	err := s.h.opts.Ingester.Finish(p.flight, p.started)
+	return &ingestv1.IngestStreamResponse{Number: p.number, Response: responseOf(p.flight.Intake.Rejected)}, err
 }
 
 // read hands messages to Kafka's client until there are no more, or one is refused.
@@ -211,20 +216,21 @@ func (s *stream) start(ctx context.Context, m *numbered) (pending, error) {
 	if !ok {
 		return p, produce.ErrFull
 	}
+	defer func() {
+		if p.flight == nil { // it did not start, by an error or by a defect
+			f.Release()
+		}
+	}()
 	f.Body = append(f.Body, m.body...)
 	s.h.buffers.put(&m.request)
 	s.c.meter.settle()
 	if err := s.bytes.Acquire(ctx, p.weight); err != nil { // until older messages are answered
-		f.Release()
 		return p, err
 	}
-	if p.started, err = s.h.opts.Ingester.Start(f, r); err != nil {
-		s.bytes.Release(p.weight)
-		f.Release()
-		return p, err
+	if p.started, err = s.h.opts.Ingester.Start(f, r); err == nil {
+		p.flight = f
 	}
-	p.flight = f
-	return p, nil
+	return p, err
 }
 
 // line ends waits on a stream's connection: for a message that does not come, and for a client that takes no answers.
