@@ -192,4 +192,11 @@ func TestServerLimits(t *testing.T) {
 	require.Greater(t, s.WriteTimeout, s.ReadTimeout+DefaultConfig().AckDeadline)
 	require.Positive(t, s.IdleTimeout)
 	require.Equal(t, 16<<10, s.MaxHeaderBytes)
+	require.Equal(t, 250, s.HTTP2.MaxConcurrentStreams)
+	for _, d := range []time.Duration{s.HTTP2.SendPingTimeout, s.HTTP2.PingTimeout, s.HTTP2.WriteByteTimeout} {
+		require.Positive(t, d, "a stream has no other bound on a peer that is gone")
+	}
+	for _, spoken := range []bool{s.Protocols.HTTP1(), s.Protocols.HTTP2(), s.Protocols.UnencryptedHTTP2()} {
+		require.True(t, spoken)
+	}
 }

@@ -42,6 +42,7 @@ type Flight struct {
 
 	records []kgo.Record
 	sent    time.Time
+	settled time.Time // when the last outcome was there; read after done
 
 	refs    atomic.Int32 // the request, and every record in Kafka's client
 	pending atomic.Int32 // records without an outcome
@@ -207,11 +208,11 @@ func (f *Flight) takeOff() {
 	f.pending.Store(n)
 }
 
-// await waits for the last outcome, until the answer is due. An outcome that is there counts, however late it is
-// looked at.
-func (f *Flight) await() error {
+// await waits for the last outcome, until the answer is due, and says how long it took to come. An outcome that is
+// there counts, however late it is looked at.
+func (f *Flight) await() (time.Duration, error) {
 	if len(f.records) == 0 {
-		return nil
+		return 0, nil
 	}
 	defer f.timer.Stop()
 	select {
@@ -220,19 +221,20 @@ func (f *Flight) await() error {
 		select {
 		case <-f.done:
 		default:
-			return ErrLate
+			return time.Since(f.sent), ErrLate
 		}
 	}
 	if failure := f.failure.Load(); failure != nil {
-		return domainError(*failure)
+		return f.settled.Sub(f.sent), domainError(*failure)
 	}
-	return nil
+	return f.settled.Sub(f.sent), nil
 }
 
 // finish notes the outcome of n records. It runs in the goroutine that serves every
 // promise of the client: it must not block.
 func (f *Flight) finish(n int) {
 	if f.pending.Add(int32(-n)) == 0 {
+		f.settled = time.Now()
 		f.done <- struct{}{} // has room: one token a flight
 	}
 	f.unref(n)

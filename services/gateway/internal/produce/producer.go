@@ -32,10 +32,10 @@ var (
 
 // Delivery is what became of one request's records.
 type Delivery struct {
-	Topic   string // of the events
-	Records int    // events and rejected events
-	Took    time.Duration
-	Err     error // nil = all of them are durable
+	Topic   string        // of the events
+	Records int           // events and rejected events
+	Took    time.Duration // from Send to the last outcome
+	Err     error         // nil = all of them are durable
 }
 
 // Options of a Producer.
@@ -138,9 +138,9 @@ func (p *Producer) Send(f *Flight) {
 
 // Wait waits for the outcome of what was sent. Nil means that every record is durable.
 func (p *Producer) Wait(f *Flight) error {
-	err := f.await()
+	took, err := f.await()
 	p.note(err)
-	p.opts.Observe(Delivery{Topic: p.opts.Topics[0], Records: len(f.records), Took: time.Since(f.sent), Err: err})
+	p.opts.Observe(Delivery{Topic: p.opts.Topics[0], Records: len(f.records), Took: took, Err: err})
 	return err
 }
 

@@ -100,9 +100,6 @@ func (h *Handler) options() []connect.HandlerOption {
 		connect.WithCodec(text{"json; charset=utf-8", decoding}),
 		connect.WithCompression("gzip", decompressor, func() connect.Compressor { return gzip.NewWriter(nil) }),
 		connect.WithCompressMinBytes(1 << 10),
-		connect.WithRecover(func(ctx context.Context, _ connect.Spec, _ http.Header, p any) error {
-			return callOf(ctx).fail(h.defect(ctx, p))
-		}),
 	}
 }
 
@@ -205,7 +202,7 @@ func (h *Handler) end(c *call) {
 		if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 			panic(p)
 		}
-		h.refuse(c, h.defect(context.WithValue(context.Background(), callKey{}, c), p))
+		h.refuse(c, h.defect(c, p))
 	}
 	if !c.settled { // the library has answered by itself: a message or a header that is none of the protocol's
 		c.Code, c.Reason = "unknown", "protocol"
@@ -214,8 +211,7 @@ func (h *Handler) end(c *call) {
 	h.opts.Observe(c.Call)
 }
 
-func (h *Handler) defect(ctx context.Context, p any) fault {
-	c := callOf(ctx)
+func (h *Handler) defect(c *call, p any) fault {
 	h.opts.Log.Error("a call met a defect", "panic", p, "method", c.Method, "request_id", c.RequestID, "stack", string(debug.Stack()))
 	return internal
 }

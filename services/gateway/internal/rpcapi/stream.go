@@ -142,7 +142,7 @@ func (s *stream) read(ctx context.Context) {
 	defer close(s.inside)
 	defer func() {
 		if p := recover(); p != nil {
-			f := s.h.defect(context.WithValue(ctx, callKey{}, s.c), p)
+			f := s.h.defect(s.c, p)
 			s.why = &f
 		}
 	}()
