@@ -3,16 +3,20 @@ package gateway
 import (
 	"bytes"
 	"compress/gzip"
+	"compress/zlib"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"image/gif"
+	"io"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/andybalholm/brotli"
+	"github.com/klauspost/compress/zstd"
 	"github.com/stretchr/testify/require"
 )
 
@@ -21,6 +25,26 @@ func pack(t *testing.T, text string) string {
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
 	_, err := z.Write([]byte(text))
+	require.NoError(t, err)
+	require.NoError(t, z.Close())
+	return b.String()
+}
+
+func packBy(t *testing.T, encoding, text string) string {
+	t.Helper()
+	var b bytes.Buffer
+	var z io.WriteCloser
+	switch encoding {
+	case "deflate":
+		z = zlib.NewWriter(&b)
+	case "br":
+		z = brotli.NewWriter(&b)
+	default:
+		var err error
+		z, err = zstd.NewWriter(&b)
+		require.NoError(t, err)
+	}
+	_, err := io.WriteString(z, text)
 	require.NoError(t, err)
 	require.NoError(t, z.Close())
 	return b.String()
@@ -53,6 +77,11 @@ func TestAnswers(t *testing.T) {
 		{"any content type", "POST", "/v1/batch", good, with("Content-Type", "application/x-www-form-urlencoded"), 200, ""},
 		{"gzip", "POST", "/v1/batch", packed, with("Content-Encoding", "gzip"), 200, ""},
 		{"x-gzip", "POST", "/v1/batch", packed, with("Content-Encoding", "X-GZIP"), 200, ""},
+		{"deflate", "POST", "/v1/batch", packBy(t, "deflate", good), with("Content-Encoding", "deflate"), 200, ""},
+		{"br", "POST", "/v1/batch", packBy(t, "br", good), with("Content-Encoding", "br"), 200, ""},
+		{"zstd", "POST", "/v1/batch", packBy(t, "zstd", good), with("Content-Encoding", "zstd"), 200, ""},
+		{"br said, not done", "POST", "/v1/batch", good, with("Content-Encoding", "br"), 400, "invalid_request"},
+		{"zstd cut short", "POST", "/v1/batch", packBy(t, "zstd", good)[:20], with("Content-Encoding", "zstd"), 400, "invalid_request"},
 		{"identity", "POST", "/v1/batch", good, with("Content-Encoding", "identity"), 200, ""},
 		{"gzip, not said", "POST", "/v1/batch", packed, key, 200, ""},
 		{"gzip said, not done", "POST", "/v1/batch", good, with("Content-Encoding", "gzip"), 400, "invalid_request"},

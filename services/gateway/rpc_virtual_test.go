@@ -290,29 +290,39 @@ func TestStreamsThatHang(t *testing.T) {
 		requireRetry(t, <-answers.end, connect.CodeUnavailable, "TIMEOUT")
 		require.Equal(t, 5*time.Minute, time.Since(start).Round(time.Second))
 
-		body, in := io.Pipe()
-		r, err := http.NewRequest("POST", "http://"+virtualAddr+streamMethod, body)
-		require.NoError(t, err)
-		r.Header.Set("Content-Type", "application/connect+json")
-		r.Header.Set("Authorization", basicKey1)
-		protocols := new(http.Protocols)
-		protocols.SetUnencryptedHTTP2(true)
-		transport := &http.Transport{DialContext: b.net.DialContext, Protocols: protocols}
-		defer transport.CloseIdleConnections()
-		go func() { _, _ = in.Write([]byte("\x00\x00\x00\x01\x00{")) }() // half a message
-		start = time.Now()
-		resp, err := (&http.Client{Transport: transport}).Do(r)
-		require.NoError(t, err)
-		text, err := io.ReadAll(resp.Body)
-		require.NoError(t, err)
-		require.Equal(t, 30*time.Second, time.Since(start))
 		var end struct{ Error struct{ Code string } }
-		require.NoError(t, json.Unmarshal(text[5:], &end), "%s", text)
+		text := b.hang(streamMethod, "application/connect+json", "\x00\x00\x00\x01\x00{")
+		require.NoError(t, json.Unmarshal([]byte(text[5:]), &end), "%s", text)
 		require.Equal(t, "unavailable", end.Error.Code)
-		require.NoError(t, resp.Body.Close())
-		_ = in.Close()
+		text = b.hang(unaryMethod, "application/json", `{"events":[`)
+		require.NoError(t, json.Unmarshal([]byte(text), &end.Error), "%s", text)
+		require.Equal(t, "unavailable", end.Error.Code)
 		require.Zero(t, b.bufferUsage())
 	})
+}
+
+// hang sends a part of a body and no more; it gives the answer that comes after 30 seconds.
+func (b *bubble) hang(path, contentType, part string) string {
+	b.t.Helper()
+	body, in := io.Pipe()
+	r, err := http.NewRequest("POST", "http://"+virtualAddr+path, body)
+	require.NoError(b.t, err)
+	r.Header.Set("Content-Type", contentType)
+	r.Header.Set("Authorization", basicKey1)
+	protocols := new(http.Protocols)
+	protocols.SetUnencryptedHTTP2(true)
+	transport := &http.Transport{DialContext: b.net.DialContext, Protocols: protocols}
+	defer transport.CloseIdleConnections()
+	go func() { _, _ = io.WriteString(in, part) }()
+	start := time.Now()
+	resp, err := (&http.Client{Transport: transport}).Do(r)
+	require.NoError(b.t, err)
+	text, err := io.ReadAll(resp.Body)
+	require.NoError(b.t, err)
+	require.Equal(b.t, 30*time.Second, time.Since(start))
+	require.NoError(b.t, resp.Body.Close())
+	require.NoError(b.t, in.Close())
+	return string(text)
 }
 
 // A client that goes away leaves nothing behind, and what it has sent is stored.
