@@ -379,6 +379,13 @@ func TestConnectByHand(t *testing.T) {
 	require.JSONEq(t, `{}`, a.body)
 	require.Equal(t, map[string]int{"base64": 1, "object": 1}, w.storedIDs())
 
+	for _, encoding := range []string{"deflate", "br", "zstd"} {
+		a := w.post(path, packBy(t, encoding, `{"writeKey":"key1","events":[`+track(encoding)+`]}`), "Content-Type", "application/json", "Content-Encoding", encoding)
+		require.Equal(t, 200, a.status, a.body)
+		require.Equal(t, 1, w.storedIDs()[encoding])
+	}
+	require.Equal(t, 501, w.post(path, "{}", "Content-Type", "application/json", "Content-Encoding", "lzma", "Authorization", basicKey1).status)
+
 	for body, want := range map[string]string{
 		`{"events":[1]}`: "invalid_argument", `[]`: "invalid_argument", `{`: "invalid_argument", ``: "invalid_argument",
 		`{"events":["%"]}`: "invalid_argument", `{"writeKey":7}`: "invalid_argument",

@@ -1,9 +1,9 @@
-// Package gateway is the service that takes events in: Segment's HTTP API in front
-// of Kafka.
+// Package gateway is the service that takes events in: Segment's HTTP API, Connect, gRPC and gRPC-Web on one listener,
+// in front of Kafka.
 //
-//	HTTP ── httpapi ── ingest ─┬─ source    whose key is it
-//	                           ├─ intake    what does it say        (pure)
-//	                           └─ produce ── Kafka: events, rejected
+//	one listener ─┬─ httpapi ─┬─ ingest ─┬─ source    whose key is it
+//	              └─ rpcapi ──┘          ├─ intake    what does it say        (pure)
+//	                                     └─ produce ── Kafka: events, rejected
 //
 // Its invariant: a client that was answered success will find every event of its
 // request in Kafka, on every replica in sync. It does not read Kafka and knows

@@ -19,6 +19,15 @@ func TestBasicKey(t *testing.T) {
 	}
 }
 
+func TestAnyKey(t *testing.T) {
+	for authorization, want := range map[string]string{
+		"Bearer key": "key", "bearer  key ": "key", "Basic a2V5Og==": "key", "Bearer": "", "Bearer ": "", "key": "", "Digest key": "",
+		"Bearer " + strings.Repeat("x", maxKey+1): "",
+	} {
+		require.Equal(t, want, string(AnyKey(authorization)), authorization)
+	}
+}
+
 func TestAddress(t *testing.T) {
 	trusted := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}
 	for _, c := range []struct {

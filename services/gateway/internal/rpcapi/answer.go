@@ -56,6 +56,8 @@ func faultOf(err error) fault {
 		return tooLarge
 	case errors.Is(err, produce.ErrFull):
 		return overloaded
+	case errors.Is(err, body.ErrEncoding):
+		return fault{code: connect.CodeUnimplemented, name: "unsupported_encoding", message: err.Error()}
 	case errors.Is(err, body.ErrCorrupt):
 		return fault{code: connect.CodeInvalidArgument, name: intake.CodeInvalidRequest, message: err.Error(), reason: "corrupt"}
 	case errors.Is(err, body.ErrSlow):

@@ -20,7 +20,6 @@ import (
 	"connectrpc.com/connect"
 	"connectrpc.com/grpchealth"
 	"github.com/klauspost/compress/gzip"
-	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
@@ -31,24 +30,10 @@ import (
 	"weir/services/gateway/internal/ingest"
 	"weir/services/gateway/internal/intake"
 	"weir/services/gateway/internal/produce"
-	"weir/services/gateway/internal/source"
 
 	ingestv1 "weir/proto/weir/ingest/v1"
 	"weir/proto/weir/ingest/v1/ingestv1connect"
 )
-
-// Call is one call that has ended, for metrics and the access log.
-type Call struct {
-	Method    string // "" = no such procedure
-	Protocol  string // connect, grpc, grpcweb
-	Code      string // ok, or a code of Connect
-	Reason    string // why it failed: a closed set; "" = it did not
-	Source    string // "" = unknown
-	RequestID string
-	Agent     string
-	Messages  int // answered
-	Took      time.Duration
-}
 
 // Options of a Handler.
 type Options struct {
@@ -112,23 +97,6 @@ const (
 func Serves(path string) bool {
 	return strings.HasPrefix(path, service) || strings.HasPrefix(path, health)
 }
-
-// call is one call on its way through.
-type call struct {
-	Call
-	w       http.ResponseWriter
-	r       *http.Request
-	start   time.Time
-	source  *source.Source  // whose key came in a header; nil = the message must name one
-	flight  *produce.Flight // of a unary call
-	meter   *meter          // of a stream
-	trace   string
-	settled bool // the call has its code
-}
-
-type callKey struct{}
-
-func callOf(ctx context.Context) *call { return ctx.Value(callKey{}).(*call) }
 
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if strings.HasPrefix(r.URL.Path, health) {
@@ -216,19 +184,6 @@ func (h *Handler) defect(c *call, p any) fault {
 	return internal
 }
 
-// settle notes how the call ended.
-func (c *call) settle(f *fault) {
-	c.settled, c.Code = true, "ok"
-	if f != nil {
-		c.Code, c.Reason = f.code.String(), f.label()
-	}
-}
-
-func (c *call) fail(f fault) *connect.Error {
-	c.settle(&f)
-	return f.err()
-}
-
 // serveUnary reads the whole body under the budget before the library sees it, so that nothing that waits for a client
 // holds more than it was charged.
 func (h *Handler) serveUnary(c *call) {
@@ -242,7 +197,7 @@ func (h *Handler) serveUnary(c *call) {
 		return
 	}
 	defer f.Release()
-	if err := h.bodies.FillRaw(f, c.r); err != nil {
+	if err := h.read(f, c); err != nil {
 		h.refuse(c, faultOf(err))
 		return
 	}
@@ -252,6 +207,16 @@ func (h *Handler) serveUnary(c *call) {
 	r := c.r.WithContext(context.WithValue(ctx, callKey{}, c))
 	r.Body = io.NopCloser(bytes.NewReader(f.Body))
 	h.unary.ServeHTTP(c.w, r)
+}
+
+// read reads the body. Connect's is encoded as HTTP's bodies are; that of the others has a frame, which the library reads.
+func (h *Handler) read(f *produce.Flight, c *call) error {
+	if c.Protocol != connect.ProtocolConnect {
+		return h.bodies.FillRaw(f, c.r)
+	}
+	err := h.bodies.Fill(f, c.r)
+	c.r.Header.Del("Content-Encoding") // it has none any more
+	return err
 }
 
 // ingest is the unary procedure.
@@ -291,44 +256,4 @@ func (h *Handler) requestOf(c *call, m *request, id string) (ingest.Request, err
 		c.Source = r.Source.ID
 	}
 	return r, err
-}
-
-// span starts the call's span where traces are exported, as a child of the client's; it passes the client's on where
-// they are not.
-func (h *Handler) span(c *call) (context.Context, func()) {
-	ctx, end := c.r.Context(), func() {}
-	if c.r.Header["Traceparent"] != nil {
-		ctx = h.opts.Propagator.Extract(ctx, propagation.HeaderCarrier(c.r.Header))
-	}
-	if h.opts.Tracer != nil {
-		var span trace.Span
-		ctx, span = h.opts.Tracer.Start(ctx, c.Method, trace.WithSpanKind(trace.SpanKindServer), trace.WithTimestamp(c.start),
-			trace.WithAttributes(attribute.String("rpc.method", c.Method), attribute.String("weir.request_id", c.RequestID)))
-		end = func() { span.End() }
-	}
-	c.trace = caller.TraceParent(ctx)
-	return ctx, end
-}
-
-func protocolOf(r *http.Request) string {
-	switch contentType := r.Header.Get("Content-Type"); {
-	case strings.HasPrefix(contentType, "application/grpc-web"):
-		return connect.ProtocolGRPCWeb
-	case strings.HasPrefix(contentType, "application/grpc"):
-		return connect.ProtocolGRPC
-	}
-	return connect.ProtocolConnect
-}
-
-// checker answers gRPC's health check.
-type checker struct{ serving func() bool }
-
-func (c checker) Check(_ context.Context, r *grpchealth.CheckRequest) (*grpchealth.CheckResponse, error) {
-	if r.Service != "" && r.Service != ingestv1connect.IngestServiceName {
-		return nil, connect.NewError(connect.CodeNotFound, errors.New("there is no service "+r.Service))
-	}
-	if !c.serving() {
-		return &grpchealth.CheckResponse{Status: grpchealth.StatusNotServing}, nil
-	}
-	return &grpchealth.CheckResponse{Status: grpchealth.StatusServing}, nil
 }

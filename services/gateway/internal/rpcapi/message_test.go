@@ -184,6 +184,8 @@ func TestEveryErrorSaysWhetherToComeAgain(t *testing.T) {
 		{refusal(ingest.Late), connect.CodeUnavailable, true},
 		{refusal(ingest.Unavailable), connect.CodeUnavailable, true},
 		{produce.ErrTooLarge, connect.CodeInvalidArgument, false},
+		{body.ErrEncoding, connect.CodeUnimplemented, false},
+		{body.ErrCorrupt, connect.CodeInvalidArgument, false},
 		{produce.ErrFull, connect.CodeResourceExhausted, true},
 		{body.ErrSlow, connect.CodeUnavailable, true},
 		{body.ErrCut, connect.CodeUnavailable, true},

@@ -49,7 +49,8 @@ type IngestServiceClient interface {
 	// Ingest answers once every event is in Kafka on all in-sync replicas, or, rejected, in the topic of rejected events.
 	Ingest(context.Context, *connect.Request[v1.IngestRequest]) (*connect.Response[v1.IngestResponse], error)
 	// IngestStream answers each message once its events are as durable as those of Ingest, in the order in which the
-	// messages came; many may be on their way at once. The gateway stops reading while too many are unanswered.
+	// messages came; many may be on their way at once. The gateway stops reading while too many are unanswered. Events of
+	// one partition stand in Kafka in the order of the stream, but for those that are sent again.
 	//
 	// A message that is refused ends the stream with its error, and is the first that was not answered. UNAVAILABLE also
 	// ends a stream that was silent for long, or whose gateway stops: connect again. After any end, what was answered is
@@ -104,7 +105,8 @@ type IngestServiceHandler interface {
 	// Ingest answers once every event is in Kafka on all in-sync replicas, or, rejected, in the topic of rejected events.
 	Ingest(context.Context, *connect.Request[v1.IngestRequest]) (*connect.Response[v1.IngestResponse], error)
 	// IngestStream answers each message once its events are as durable as those of Ingest, in the order in which the
-	// messages came; many may be on their way at once. The gateway stops reading while too many are unanswered.
+	// messages came; many may be on their way at once. The gateway stops reading while too many are unanswered. Events of
+	// one partition stand in Kafka in the order of the stream, but for those that are sent again.
 	//
 	// A message that is refused ends the stream with its error, and is the first that was not answered. UNAVAILABLE also
 	// ends a stream that was silent for long, or whose gateway stops: connect again. After any end, what was answered is
