@@ -318,7 +318,7 @@ func TestAStreamEndsAtWhatIsRefused(t *testing.T) {
 func TestManyMessages(t *testing.T) {
 	w := start(t, nil)
 	conn := dial(t, w.addr)
-	const streams, messages = 4, 200
+	const streams, messages = 4, 400
 	done := make(chan error, streams)
 	for n := range streams {
 		go func() {

@@ -20,7 +20,7 @@ import (
 
 // What one stream may hold, and how long it may be still.
 const (
-	window     = 64              // messages that are not answered; one more waits in the reader's hand
+	window     = 256             // messages that are not answered; one more waits in the reader's hand
 	windowSize = 2               // messages of the largest size whose bytes may be unanswered together
 	silence    = 5 * time.Minute // without a message
 	slowness   = 30 * time.Second
