@@ -20,7 +20,7 @@ import (
 type Config struct {
 	kafka.Config `embed:""`
 
-	Listen        string          `name:"listen" default:"127.0.0.1:8080" help:"Address of the HTTP API; port 0 picks a free one."`
+	Listen        string          `name:"listen" default:"127.0.0.1:8080" help:"Address of the HTTP API, Connect and gRPC; port 0 picks a free one."`
 	TLSCert       string          `name:"tls-cert" help:"File of the listener's certificate, in PEM; read again when it changes. Empty: no TLS."`
 	TLSKey        string          `name:"tls-key" help:"File of the certificate's key, in PEM."`
 	TLSClientCA   string          `name:"tls-client-ca" help:"File of authorities, in PEM: every client must have a certificate of one of them. Empty: none is asked for."`

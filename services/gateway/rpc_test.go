@@ -329,7 +329,7 @@ func TestManyMessages(t *testing.T) {
 			}
 			go func() {
 				for i := range messages {
-					m := messageOf(track(fmt.Sprintf("s%d-%d", n, i)), `{"type":"page","userId":"u`+strings.Repeat("x", i*97%30_000)+`"}`)
+					m := messageOf(track(fmt.Sprintf("s%d-%d", n, i)), `{"type":"page","userId":"u`+strings.Repeat("x", i*97%5_000)+`"}`)
 					if s.SendMsg(&ingestv1.IngestStreamRequest{Number: uint64(i + 1), Request: m}) != nil {
 						return
 					}
