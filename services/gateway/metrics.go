@@ -237,7 +237,7 @@ func (m *metrics) recertified(r certs.Reload) {
 	outcome := "ok"
 	if r.Err != nil {
 		outcome = "refused"
-		m.tel.Log.Error("the certificate's files are refused; the last good ones stay in force", "err", r.Err, "until", r.Until)
+		m.tel.Log.Error("the listener's certificate is at fault; the last good one stays in force", "err", r.Err, "until", r.Until)
 	} else {
 		m.tel.Log.Info("certificate reloaded", "until", r.Until)
 	}

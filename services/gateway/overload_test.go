@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"runtime"
 	"strings"
 	"sync"
@@ -245,6 +246,30 @@ func (w *world) hangUp(body string) {
 		_ = resp.Body.Close()
 	}
 	cancel()
+}
+
+// A connection serves many requests, refused ones too.
+func TestConnectionsAreKept(t *testing.T) {
+	w := start(t, nil)
+	transport := &http.Transport{MaxConnsPerHost: 1}
+	defer transport.CloseIdleConnections()
+	kept := 0
+	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(c httptrace.GotConnInfo) {
+		if c.Reused {
+			kept++
+		}
+	}})
+	for i, key := range []string{basicKey1, "Basic d3Jvbmc6", basicKey1, ""} {
+		for _, path := range []string{"/v1/track", "/v1/m", "/nothing", unaryMethod} {
+			r := w.request("POST", path, track(fmt.Sprint(i)), "Authorization", key, "Content-Type", "application/json").WithContext(ctx)
+			resp, err := (&http.Client{Transport: transport}).Do(r)
+			require.NoError(t, err)
+			_, err = io.Copy(io.Discard, resp.Body)
+			require.NoError(t, err)
+			require.NoError(t, resp.Body.Close())
+		}
+	}
+	require.Equal(t, 15, kept)
 }
 
 func TestHTTP2WithoutTLS(t *testing.T) {

@@ -91,7 +91,7 @@ func TestTheCertificateIsReloaded(t *testing.T) {
 	_, err := w.postTLS(stays, "before")
 	require.NoError(t, err)
 
-	refused, reloaded := w.logs.next("the last good ones stay in force"), w.logs.next("certificate reloaded")
+	refused, reloaded := w.logs.next("the last good one stays in force"), w.logs.next("certificate reloaded")
 	cert, key := ca.Issue("second")
 	certstest.Write(t, w.cfg.TLSCert, cert)
 	<-refused

@@ -24,10 +24,10 @@ type Files struct {
 	ClientCA string // authorities of clients, each of which must have a certificate then; "" = none is asked for
 }
 
-// Reload is one look at files that had changed.
+// Reload is one look at files that had changed, or at a certificate that has ended.
 type Reload struct {
 	Until time.Time // when the certificate in force ends
-	Err   error     // why the files were refused; the last good ones stay in force
+	Err   error     // what is wrong; the last good files stay in force
 }
 
 // Watcher holds what the files say.
@@ -36,6 +36,7 @@ type Watcher struct {
 	current atomic.Pointer[pair]
 	seen    [3]filestamp.Stamp
 	failure string // why the content last seen was refused; "" = it is in force
+	ended   bool   // it was told that the certificate in force has ended
 }
 
 type pair struct {
@@ -86,8 +87,8 @@ func (w *Watcher) Follow(ctx context.Context, interval time.Duration, report fun
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
-			if r, changed := w.look(); changed {
+		case now := <-tick.C:
+			if r, changed := w.look(now); changed {
 				report(r)
 			}
 		}
@@ -95,26 +96,35 @@ func (w *Watcher) Follow(ctx context.Context, interval time.Duration, report fun
 }
 
 // look reads changed files anew. Files that were refused are read again at each look: a certificate and its key are not
-// replaced at one instant. What is refused is reported once.
-func (w *Watcher) look() (Reload, bool) {
-	now := w.files.stamps()
+// replaced at one instant. What is refused is reported once, as is a certificate that ends.
+func (w *Watcher) look(now time.Time) (Reload, bool) {
+	stamps := w.files.stamps()
 	changed := false
-	for i := range now {
-		changed = changed || !now[i].Same(w.seen[i])
+	for i := range stamps {
+		changed = changed || !stamps[i].Same(w.seen[i])
 	}
 	if !changed && w.failure == "" {
-		return Reload{}, false
+		return w.end(now)
 	}
-	w.seen = now
+	w.seen = stamps
 	p, err := load(w.files)
 	if err != nil {
 		again := w.failure == err.Error()
 		w.failure = err.Error()
 		return Reload{Until: w.Until(), Err: err}, !again
 	}
-	w.failure = ""
+	w.failure, w.ended = "", false
 	w.current.Store(p)
 	return Reload{Until: p.until}, true
+}
+
+func (w *Watcher) end(now time.Time) (Reload, bool) {
+	until := w.Until()
+	if w.ended || now.Before(until) {
+		return Reload{}, false
+	}
+	w.ended = true
+	return Reload{Until: until, Err: fmt.Errorf("the certificate %s has ended at %s: replace it", w.files.Cert, until.Format(time.RFC3339))}, true
 }
 
 func (f Files) stamps() [3]filestamp.Stamp {

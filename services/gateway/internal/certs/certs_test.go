@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -43,27 +44,27 @@ func TestAPairIsReplaced(t *testing.T) {
 	watcher, err := Open(w.files)
 	require.NoError(t, err)
 	require.Equal(t, "first", served(t, watcher))
-	_, changed := watcher.look()
+	_, changed := watcher.look(time.Now())
 	require.False(t, changed)
 
 	cert, key := w.ca.Issue("second")
 	certstest.Write(t, w.files.Cert, cert) // its key is not there yet
-	r, changed := watcher.look()
+	r, changed := watcher.look(time.Now())
 	require.True(t, changed)
 	require.ErrorContains(t, r.Err, w.files.Cert)
 	require.Equal(t, "first", served(t, watcher))
 	require.Equal(t, watcher.Until(), r.Until)
-	_, changed = watcher.look()
+	_, changed = watcher.look(time.Now())
 	require.False(t, changed, "it is told once")
 
 	certstest.Write(t, w.files.Key, key)
-	r, changed = watcher.look()
+	r, changed = watcher.look(time.Now())
 	require.True(t, changed)
 	require.NoError(t, r.Err)
 	require.Equal(t, "second", served(t, watcher))
 
 	certstest.Write(t, w.files.Key, []byte("nonsense"))
-	r, _ = watcher.look()
+	r, _ = watcher.look(time.Now())
 	require.Error(t, r.Err)
 	require.NotContains(t, r.Err.Error(), "nonsense")
 	require.Equal(t, "second", served(t, watcher))
@@ -83,7 +84,7 @@ func TestAuthoritiesOfClientsAreReplaced(t *testing.T) {
 	require.NoError(t, err)
 	other := certstest.New(t)
 	certstest.Write(t, w.files.ClientCA, other.PEM())
-	r, changed := watcher.look()
+	r, changed := watcher.look(time.Now())
 	require.True(t, changed)
 	require.NoError(t, r.Err)
 	c, err := watcher.Config().GetConfigForClient(nil)
@@ -92,9 +93,26 @@ func TestAuthoritiesOfClientsAreReplaced(t *testing.T) {
 	require.True(t, other.Pool().Equal(c.ClientCAs))
 
 	certstest.Write(t, w.files.ClientCA, []byte("# nobody"))
-	r, _ = watcher.look()
+	r, _ = watcher.look(time.Now())
 	require.ErrorIs(t, r.Err, errNoCertificate)
 	require.Equal(t, c, watcher.current.Load().config)
+}
+
+func TestACertificateEnds(t *testing.T) {
+	w := newWorld(t)
+	watcher, err := Open(w.files)
+	require.NoError(t, err)
+	_, changed := watcher.look(watcher.Until().Add(-time.Second))
+	require.False(t, changed)
+	r, changed := watcher.look(watcher.Until().Add(time.Second))
+	require.True(t, changed)
+	require.ErrorContains(t, r.Err, w.files.Cert)
+	_, changed = watcher.look(watcher.Until().Add(time.Minute))
+	require.False(t, changed, "it is told once")
+	w.write(w.ca.Issue("second"))
+	r, changed = watcher.look(time.Now())
+	require.True(t, changed)
+	require.NoError(t, r.Err)
 }
 
 func TestCheckTellsBothFaults(t *testing.T) {
