@@ -100,8 +100,11 @@ type Scanner struct {
 }
 
 // Reset puts the cursor before text, which is kept by reference.
-func (s *Scanner) Reset(text []byte) {
-	s.text, s.pos, s.depth, s.state, s.failed = text, 0, 0, wantValue, false
+func (s *Scanner) Reset(text []byte) { s.ResetAt(text, 0) }
+
+// ResetAt is Reset for what stands from an offset on: all offsets are those of text.
+func (s *Scanner) ResetAt(text []byte, from int) {
+	s.text, s.pos, s.depth, s.state, s.failed = text, from, 0, wantValue, false
 }
 
 // Peek skips white space and tells the kind of the next value by its first byte. It consumes nothing and is Invalid

@@ -3,13 +3,20 @@ package gateway
 import (
 	"bytes"
 	"compress/gzip"
+	"compress/zlib"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"image/gif"
+	"io"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/andybalholm/brotli"
+	"github.com/klauspost/compress/zstd"
 	"github.com/stretchr/testify/require"
 )
 
@@ -18,6 +25,26 @@ func pack(t *testing.T, text string) string {
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
 	_, err := z.Write([]byte(text))
+	require.NoError(t, err)
+	require.NoError(t, z.Close())
+	return b.String()
+}
+
+func packBy(t *testing.T, encoding, text string) string {
+	t.Helper()
+	var b bytes.Buffer
+	var z io.WriteCloser
+	switch encoding {
+	case "deflate":
+		z = zlib.NewWriter(&b)
+	case "br":
+		z = brotli.NewWriter(&b)
+	default:
+		var err error
+		z, err = zstd.NewWriter(&b)
+		require.NoError(t, err)
+	}
+	_, err := io.WriteString(z, text)
 	require.NoError(t, err)
 	require.NoError(t, z.Close())
 	return b.String()
@@ -50,12 +77,17 @@ func TestAnswers(t *testing.T) {
 		{"any content type", "POST", "/v1/batch", good, with("Content-Type", "application/x-www-form-urlencoded"), 200, ""},
 		{"gzip", "POST", "/v1/batch", packed, with("Content-Encoding", "gzip"), 200, ""},
 		{"x-gzip", "POST", "/v1/batch", packed, with("Content-Encoding", "X-GZIP"), 200, ""},
+		{"deflate", "POST", "/v1/batch", packBy(t, "deflate", good), with("Content-Encoding", "deflate"), 200, ""},
+		{"br", "POST", "/v1/batch", packBy(t, "br", good), with("Content-Encoding", "br"), 200, ""},
+		{"zstd", "POST", "/v1/batch", packBy(t, "zstd", good), with("Content-Encoding", "zstd"), 200, ""},
+		{"br said, not done", "POST", "/v1/batch", good, with("Content-Encoding", "br"), 400, "invalid_request"},
+		{"zstd cut short", "POST", "/v1/batch", packBy(t, "zstd", good)[:20], with("Content-Encoding", "zstd"), 400, "invalid_request"},
 		{"identity", "POST", "/v1/batch", good, with("Content-Encoding", "identity"), 200, ""},
 		{"gzip, not said", "POST", "/v1/batch", packed, key, 200, ""},
 		{"gzip said, not done", "POST", "/v1/batch", good, with("Content-Encoding", "gzip"), 400, "invalid_request"},
 		{"gzip cut short", "POST", "/v1/batch", packed[:len(packed)-9], with("Content-Encoding", "gzip"), 400, "invalid_request"},
 		{"gzip damaged", "POST", "/v1/batch", packed[:40] + "\xff\xff" + packed[42:], with("Content-Encoding", "gzip"), 400, "invalid_request"},
-		{"unknown encoding", "POST", "/v1/batch", good, with("Content-Encoding", "br"), 400, "unsupported_encoding"},
+		{"unknown encoding", "POST", "/v1/batch", good, with("Content-Encoding", "lzma"), 400, "unsupported_encoding"},
 		{"two encodings", "POST", "/v1/batch", good, with("Content-Encoding", "gzip", "Content-Encoding", "gzip"), 400, "unsupported_encoding"},
 
 		{"empty body", "POST", "/v1/batch", "", key, 400, "invalid_request"},
@@ -76,6 +108,8 @@ func TestAnswers(t *testing.T) {
 		{"unknown key in the body", "POST", "/v1/t", `{"writeKey":"nobody","type":"track","event":"e","userId":"u"}`, nil, 401, "invalid_write_key"},
 		{"unknown key in the query", "POST", "/v1/batch?writeKey=nobody", good, nil, 401, "invalid_write_key"},
 		{"unknown key and a bad body", "POST", "/v1/batch", "hello", []string{"Authorization", "Basic d3Jvbmc6"}, 401, "invalid_write_key"},
+		{"a token, and a key in the body", "POST", "/v1/t", `{"writeKey":"key1","event":"e","userId":"u"}`, []string{"Authorization", "Bearer some.token"}, 200, ""},
+		{"a token, and no key", "POST", "/v1/batch", good, []string{"Authorization", "Bearer some.token"}, 401, "invalid_write_key"},
 		{"mixed keys", "POST", "/v1/batch", batchOf(`{"writeKey":"key1","type":"page","userId":"u"}`, `{"writeKey":"key2","type":"page","userId":"u"}`), nil, 401, "mixed_write_keys"},
 		{"disabled source", "POST", "/v1/batch", good, []string{"Authorization", "Basic a2V5LW9mZjo="}, 403, "source_disabled"},
 		{"disabled source in the body", "POST", "/v1/page", `{"writeKey":"key-off","userId":"u"}`, nil, 403, "source_disabled"},
@@ -143,9 +177,65 @@ func TestSettingsDocument(t *testing.T) {
 		require.Equal(t, "key1", segment["apiKey"])
 		require.Equal(t, "events.example.com/v1", segment["apiHost"])
 	}
+	text := do(t, w.request("GET", "/v1/projects/key1/settings", "")).body
+	var doc struct {
+		HTTPConfig   map[string]map[string]any
+		Integrations map[string]struct{ HTTPConfig map[string]map[string]any }
+	}
+	require.NoError(t, json.Unmarshal([]byte(text), &doc))
+	require.Equal(t, doc.HTTPConfig, doc.Integrations["Segment.io"].HTTPConfig)
+	require.EqualValues(t, 12*60*60, doc.HTTPConfig["rateLimitConfig"]["maxRateLimitDuration"])
+	require.EqualValues(t, 12*60*60, doc.HTTPConfig["backoffConfig"]["maxTotalBackoffDuration"])
+	require.Equal(t, "retry", doc.HTTPConfig["backoffConfig"]["default5xxBehavior"])
+	told := start(t, func(c *Config) { c.ClientRetries = 0 })
+	require.NotContains(t, do(t, told.request("GET", "/v1/projects/key1/settings", "")).body, "httpConfig")
+
 	a := do(t, w.request("HEAD", "/v1/projects/key1/settings", ""))
 	require.Equal(t, 200, a.status)
 	require.Empty(t, a.body)
+}
+
+// A pixel is an image whatever becomes of its event.
+func TestPixel(t *testing.T) {
+	w := start(t, nil)
+	data := func(encoding *base64.Encoding, text string) string {
+		return url.QueryEscape(encoding.EncodeToString([]byte(text)))
+	}
+	full := `{"writeKey":"key1","userId":"ü??>>~~","event":"Opened","messageId":"full","properties":{"n":1.50}}`
+	for _, query := range []string{
+		"/v1/pixel/track?data=" + data(base64.StdEncoding, full),
+		"/v1/pixel/track/?data=" + data(base64.URLEncoding, strings.Replace(full, "full", "url", 1)),
+		"/v1/pixel/track?data=" + data(base64.RawURLEncoding, strings.Replace(full, "full", "raw", 1)),
+		"/v1/pixel/track?data=" + base64.StdEncoding.EncodeToString([]byte(strings.Replace(full, "full", "plus", 1))), // not escaped
+		"/v1/pixel/page?writeKey=key1&userId=u&messageId=flat&name=Mail&properties.subject=Hello+you&properties.mail.list=news&properties=x",
+
+		"/v1/pixel/track", "/v1/pixel/track?data=%25%25", "/v1/pixel/track?data=aGVsbG8", "/v1/pixel/track?writeKey=nobody&userId=u&event=e",
+		"/v1/pixel/track?writeKey=key1&userId=u", "/v1/pixel/identify?writeKey=key-off&userId=u", "/v1/pixel/track?%zz=%zz",
+	} {
+		a := do(t, w.request("GET", query, ""))
+		require.Equal(t, 200, a.status, query)
+		require.Equal(t, "image/gif", a.header.Get("Content-Type"))
+		require.Contains(t, a.header.Get("Cache-Control"), "no-store")
+		image, err := gif.Decode(strings.NewReader(a.body))
+		require.NoError(t, err)
+		require.Equal(t, 1, image.Bounds().Dx()*image.Bounds().Dy())
+	}
+	require.Empty(t, do(t, w.request("HEAD", "/v1/pixel/track", "")).body)
+	require.Equal(t, 405, w.post("/v1/pixel/track", full).status)
+	require.Equal(t, map[string]int{"full": 1, "url": 1, "raw": 1, "plus": 1, "flat": 1}, w.storedIDs())
+	for _, r := range w.records(w.cfg.Topic) {
+		e := fields(t, r.Value)
+		if e["messageId"] == "flat" {
+			require.Equal(t, "page", e["type"])
+			require.Equal(t, map[string]any{"subject": "Hello you", "mail": map[string]any{"list": "news"}}, e["properties"])
+		} else {
+			require.Equal(t, "track", e["type"])
+			require.Contains(t, string(r.Value), `"n":1.50`)
+		}
+		require.NotContains(t, string(r.Value), "key1")
+	}
+	require.Len(t, w.records(w.cfg.RejectedTopic), 1)
+	require.Positive(t, w.metric(`weir_gateway_rejections_total{reason="invalid_write_key"}`))
 }
 
 func TestCORS(t *testing.T) {

@@ -16,12 +16,13 @@ import (
 	"weir/pkg/telemetry"
 )
 
-// BenchmarkRequest is everything between the HTTP server and the broker, metrics
-// included; the broker runs in this process too, and throws the records away.
-func BenchmarkRequest(b *testing.B) {
+// benchGateway is a gateway that is open and not served; its broker runs in this process too, and throws the records
+// away.
+func benchGateway(b *testing.B) *gateway {
+	b.Helper()
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.BlackholeProduce())
 	require.NoError(b, err)
-	defer cluster.Close()
+	b.Cleanup(cluster.Close)
 	cfg := DefaultConfig()
 	cfg.Brokers, cfg.Listen, cfg.TopicReplication = cluster.ListenAddrs(), "127.0.0.1:0", 1
 	cfg.Sources = filepath.Join(b.TempDir(), "sources.yaml")
@@ -30,15 +31,25 @@ func BenchmarkRequest(b *testing.B) {
 	require.NoError(b, err)
 	g, err := wire(cfg, tel, edges{listen: net.Listen})
 	require.NoError(b, err)
-	defer g.close()
+	b.Cleanup(g.close)
 	require.NoError(b, g.open(b.Context(), nil))
+	return g
+}
+
+func benchEvents(n int) []string {
+	events := make([]string, n)
+	for i := range events {
+		events[i] = fmt.Sprintf(`{"type":"track","event":"Order Completed","userId":"u1","messageId":"ajs-next-1795414155523-%032d",`+
+			`"timestamp":"2026-11-23T06:09:15.523Z","properties":{"text":%q},"context":{"library":{"name":"analytics.js","version":"1"}}}`, i, strings.Repeat("some words ", 60))
+	}
+	return events
+}
+
+// BenchmarkRequest is everything between the HTTP server and the broker, metrics included.
+func BenchmarkRequest(b *testing.B) {
+	g := benchGateway(b)
 	for _, n := range []int{1, 20, 100} {
-		events := make([]string, n)
-		for i := range events {
-			events[i] = fmt.Sprintf(`{"type":"track","event":"Order Completed","userId":"u1","messageId":"ajs-next-1795414155523-%032d",`+
-				`"timestamp":"2026-11-23T06:09:15.523Z","properties":{"text":%q},"context":{"library":{"name":"analytics.js","version":"1"}}}`, i, strings.Repeat("some words ", 60))
-		}
-		body := batchOf(events...)
+		body := batchOf(benchEvents(n)...)
 		b.Run(fmt.Sprint("events=", n), func(b *testing.B) {
 			b.ReportAllocs()
 			b.SetBytes(int64(len(body)))

@@ -10,6 +10,7 @@ import (
 
 	"weir/pkg/kafka"
 	"weir/pkg/settings"
+	"weir/services/gateway/internal/certs"
 	"weir/services/gateway/internal/intake"
 	"weir/services/gateway/internal/source"
 )
@@ -19,7 +20,10 @@ import (
 type Config struct {
 	kafka.Config `embed:""`
 
-	Listen        string          `name:"listen" default:"127.0.0.1:8080" help:"Address of the HTTP API; port 0 picks a free one."`
+	Listen        string          `name:"listen" default:"127.0.0.1:8080" help:"Address of the HTTP API, Connect and gRPC; port 0 picks a free one."`
+	TLSCert       string          `name:"tls-cert" help:"File of the listener's certificate, in PEM; read again when it changes. Empty: no TLS."`
+	TLSKey        string          `name:"tls-key" help:"File of the certificate's key, in PEM."`
+	TLSClientCA   string          `name:"tls-client-ca" help:"File of authorities, in PEM: every client must have a certificate of one of them. Empty: none is asked for."`
 	Sources       string          `name:"sources" default:"sources.yaml" help:"File of the sources and their write keys; read again when it changes."`
 	Topic         string          `name:"topic" default:"weir.events" help:"Topic of the events."`
 	RejectedTopic string          `name:"rejected-topic" default:"weir.rejected" help:"Topic of events that are refused one by one."`
@@ -31,6 +35,7 @@ type Config struct {
 
 	TrustedProxies []string      `name:"trusted-proxies" help:"Addresses or CIDR ranges of proxies whose X-Forwarded-For counts."`
 	PublicHost     string        `name:"public-host" help:"Host, and port if it is not the usual one, under which clients reach the gateway; the settings document names it. Empty: not named."`
+	ClientRetries  time.Duration `name:"client-retries" default:"12h" help:"How long the libraries of browsers and phones go on sending what was not accepted, as the settings document tells them. 0s: they are told nothing."`
 	AccessLog      bool          `name:"access-log" help:"Log a line for every request; never its body or its key."`
 	DrainDelay     time.Duration `name:"drain-delay" default:"0s" help:"How long to go on serving, unready, before new requests are refused on shutdown."`
 
@@ -55,6 +60,7 @@ func DefaultConfig() Config {
 		MaxEvents:        2500,
 		InFlight:         settings.Memory{Bytes: 256 * settings.MiB},
 		AckDeadline:      5 * time.Second,
+		ClientRetries:    12 * time.Hour,
 		TopicPartitions:  12,
 		TopicReplication: 3,
 		TopicRetention:   kafka.Retention(7 * 24 * time.Hour),
@@ -65,6 +71,7 @@ func DefaultConfig() Config {
 func (c Config) Validate() []error {
 	f := settings.Faults(c.Config.Validate())
 	c.checkNames(&f)
+	c.checkTLS(&f)
 	c.checkSizes(&f)
 	c.checkTopics(&f)
 	for _, fault := range source.Check(c.Sources) {
@@ -81,6 +88,22 @@ func (c Config) checkNames(f *settings.Faults) {
 	f.Check(!strings.ContainsAny(c.PublicHost, "/ ?#@"), "public-host", "%q is not a host: leave the scheme and the path out", c.PublicHost)
 }
 
+func (c Config) checkTLS(f *settings.Faults) {
+	f.Check(c.TLSCert == "" || c.TLSKey != "", "tls-key", "is empty, and tls-cert is not")
+	f.Check(c.TLSKey == "" || c.TLSCert != "", "tls-cert", "is empty, and tls-key is not")
+	f.Check(c.TLSClientCA == "" || c.TLSCert != "", "tls-client-ca", "needs tls-cert: clients show certificates to a listener that has one")
+	if c.TLSCert == "" || c.TLSKey == "" {
+		return
+	}
+	cert, clientCA := c.certFiles().Check()
+	f.AddErr("tls-cert", cert)
+	f.AddErr("tls-client-ca", clientCA)
+}
+
+func (c Config) certFiles() certs.Files {
+	return certs.Files{Cert: c.TLSCert, Key: c.TLSKey, ClientCA: c.TLSClientCA}
+}
+
 func (c Config) checkSizes(f *settings.Faults) {
 	f.Check(c.MaxBody >= settings.KiB && c.MaxBody <= 64*settings.MiB, "max-body", "%s is not between 1KiB and 64MiB", c.MaxBody)
 	f.Check(c.MaxEvent >= settings.KiB && c.MaxEvent <= c.MaxBody, "max-event", "%s is not between 1KiB and max-body", c.MaxEvent)
@@ -90,6 +113,7 @@ func (c Config) checkSizes(f *settings.Faults) {
 	least := 8*c.MaxBody + settings.Bytes(c.MaxEvents)*5*settings.KiB
 	f.Check(c.inFlight() >= least, "in-flight", "%s is too little for one request of max-body and max-events: at least %s", c.inFlight(), least)
 	f.Check(c.AckDeadline >= 10*time.Millisecond && c.AckDeadline <= time.Minute, "ack-deadline", "%s is not between 10ms and 1m", c.AckDeadline)
+	f.Check(c.ClientRetries >= 0 && c.ClientRetries <= 7*24*time.Hour, "client-retries", "%s is not between 0s and 168h", c.ClientRetries)
 	f.Check(c.DrainDelay >= 0 && c.DrainDelay <= 10*time.Minute, "drain-delay", "%s is not between 0s and 10m", c.DrainDelay)
 }
 

@@ -10,9 +10,11 @@ import (
 	"go.opentelemetry.io/otel/metric"
 
 	"weir/pkg/telemetry"
+	"weir/services/gateway/internal/certs"
 	"weir/services/gateway/internal/httpapi"
 	"weir/services/gateway/internal/ingest"
 	"weir/services/gateway/internal/produce"
+	"weir/services/gateway/internal/rpcapi"
 	"weir/services/gateway/internal/source"
 )
 
@@ -27,6 +29,9 @@ type metrics struct {
 	duration metric.Float64Histogram
 	active   metric.Int64UpDownCounter
 	bodySize metric.Int64Histogram
+	calls    metric.Float64Histogram
+	calling  metric.Int64UpDownCounter
+	answered metric.Int64Counter
 	retries  metric.Int64Counter
 	refusals metric.Int64Counter
 
@@ -38,41 +43,57 @@ type metrics struct {
 	sent         metric.Int64Counter
 
 	reloads metric.Int64Counter
+	recerts metric.Int64Counter
 
 	sets   sync.Map // label tuple → metric.MeasurementOption: building one costs more than measuring
 	gauges metric.Registration
 }
 
-func newMetrics(tel *telemetry.Telemetry, cfg Config, budget *produce.Budget, sources *source.Watcher) (*metrics, error) {
+// observed is what is looked at when someone asks.
+type observed struct {
+	budget  *produce.Budget
+	sources *source.Watcher
+	certs   *certs.Watcher // nil = no TLS
+}
+
+func newMetrics(tel *telemetry.Telemetry, cfg Config, seen observed) (*metrics, error) {
 	m := &metrics{tel: tel, limited: telemetry.NewLimiter(tel.Log), accessLog: cfg.AccessLog, topic: cfg.Topic}
 	r := registrar{meter: tel.Meter}
 	m.duration = r.seconds("http.server.request.duration", "From a request's header to its answer.")
 	m.active = r.upDown("http.server.active_requests", "{request}", "Requests being answered.")
 	m.bodySize = r.histogram("http.server.request.body.size", "By", "Bodies, decompressed.", telemetry.EventBytes())
+	m.calls = r.seconds("rpc.server.call.duration", "From the header of a call of Connect, gRPC or gRPC-Web to its end.")
+	m.calling = r.upDown("weir.gateway.active_calls", "{call}", "Calls and streams of Connect, gRPC or gRPC-Web that have not ended.")
+	m.answered = r.counter("weir.gateway.messages", "{message}", "Messages of calls and streams that were answered with success.")
 	m.retries = r.counter("weir.gateway.retries", "{request}", "Requests that say they are sent again.")
-	m.refusals = r.counter("weir.gateway.rejections", "{request}", "Requests refused as a whole, by reason.")
+	m.refusals = r.counter("weir.gateway.rejections", "{request}", "Requests, and calls, refused as a whole, by reason.")
 	m.events = r.counter("weir.gateway.events", "{event}", "Events by what became of them.")
 	m.eventSize = r.histogram("weir.gateway.event.size", "By", "The first event of each request, as it goes to Kafka.", telemetry.EventBytes())
 	m.batchEvents = r.histogram("weir.gateway.batch.events", "{event}", "Events of a request.", telemetry.Counts())
 	m.sendDuration = r.seconds("messaging.client.operation.duration", "From handing a request's records to Kafka's client to the last acknowledgement.")
 	m.sent = r.counter("messaging.client.sent.messages", "{message}", "Records handed to Kafka's client.")
 	m.reloads = r.counter("weir.gateway.sources.reloads", "{reload}", "Changes of the sources file, by outcome.")
-	m.observe(&r, budget, sources)
+	m.recerts = r.counter("weir.gateway.tls.reloads", "{reload}", "Changes of the certificate's files, by outcome.")
+	m.observe(&r, seen)
 	return m, errors.Join(r.errs...)
 }
 
-// observe registers what is looked at when someone asks.
-func (m *metrics) observe(r *registrar, budget *produce.Budget, sources *source.Watcher) {
+// observe registers what is observed.
+func (m *metrics) observe(r *registrar, seen observed) {
 	usage := r.gauge("weir.gateway.produce.buffer.usage", "By", "What unanswered requests and unacknowledged events hold.")
 	limit := r.gauge("weir.gateway.produce.buffer.limit", "By", "What they may hold.")
 	known := r.gauge("weir.gateway.sources", "{source}", "Sources in force.")
+	until := r.gauge("weir.gateway.tls.expiry", "s", "When the listener's certificate ends, as seconds since 1970.")
 	var err error
 	m.gauges, err = r.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
-		o.ObserveInt64(usage, budget.Used())
-		o.ObserveInt64(limit, budget.Limit())
-		o.ObserveInt64(known, int64(len(sources.Index().Sources())))
+		o.ObserveInt64(usage, seen.budget.Used())
+		o.ObserveInt64(limit, seen.budget.Limit())
+		o.ObserveInt64(known, int64(len(seen.sources.Index().Sources())))
+		if seen.certs != nil {
+			o.ObserveInt64(until, seen.certs.Until().Unix())
+		}
 		return nil
-	}, usage, limit, known)
+	}, usage, limit, known, until)
 	r.note(err)
 }
 
@@ -102,6 +123,29 @@ func (m *metrics) exchanged(x httpapi.Exchange) {
 	if m.accessLog {
 		m.tel.Log.Info("request", "route", x.Route, "method", methodLabel(x.Method), "status", x.Status, "reason", x.Reason,
 			"source", x.Source, "bytes", x.Bytes, "retry", x.Retry, "agent", x.Agent, "took", x.Took, "request_id", x.RequestID)
+	}
+}
+
+// callStarted and called bracket a call.
+func (m *metrics) callStarted() { m.calling.Add(context.Background(), 1) }
+
+type procedureLabel string
+
+type callLabels struct{ method, protocol, code, reason string }
+
+func (m *metrics) called(c rpcapi.Call) {
+	ctx := context.Background()
+	m.calling.Add(ctx, -1)
+	m.calls.Record(ctx, c.Took.Seconds(), m.set(callLabels{c.Method, c.Protocol, c.Code, c.Reason}))
+	if c.Messages > 0 {
+		m.answered.Add(ctx, int64(c.Messages), m.set(procedureLabel(c.Method)))
+	}
+	if c.Reason != "" {
+		m.refusals.Add(ctx, 1, m.set(reasonLabel(c.Reason)))
+	}
+	if m.accessLog {
+		m.tel.Log.Info("call", "method", c.Method, "protocol", c.Protocol, "code", c.Code, "reason", c.Reason, "source", c.Source,
+			"messages", c.Messages, "agent", c.Agent, "took", c.Took, "request_id", c.RequestID)
 	}
 }
 
@@ -189,6 +233,17 @@ func (m *metrics) reloaded(r source.Reload) {
 	m.reloads.Add(context.Background(), 1, m.set(outcomeLabel(outcome)))
 }
 
+func (m *metrics) recertified(r certs.Reload) {
+	outcome := "ok"
+	if r.Err != nil {
+		outcome = "refused"
+		m.tel.Log.Error("the listener's certificate is at fault; the last good one stays in force", "err", r.Err, "until", r.Until)
+	} else {
+		m.tel.Log.Info("certificate reloaded", "until", r.Until)
+	}
+	m.recerts.Add(context.Background(), 1, m.set(outcomeLabel(outcome)))
+}
+
 type outcomeLabel string
 
 // set gives the attributes of a label tuple, built once.
@@ -205,6 +260,10 @@ func attributesOf(key any) []attribute.KeyValue {
 	case exchangeLabels:
 		return some("http.request.method", k.method, "http.route", k.route, "error.type", k.reason,
 			attribute.Int("http.response.status_code", k.status))
+	case callLabels:
+		return some("rpc.system.name", k.protocol, "rpc.method", k.method, "rpc.response.status_code", k.code, "error.type", k.reason)
+	case procedureLabel:
+		return some("rpc.method", string(k))
 	case routeLabel:
 		return some("http.route", string(k))
 	case reasonLabel:

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"runtime"
 	"strings"
 	"sync"
@@ -153,12 +154,16 @@ func TestBombs(t *testing.T) {
 	member := pack(t, strings.Repeat("\x00", 8<<20)) // an archive may have many
 	bomb := strings.Repeat(member, 128)
 	require.Less(t, len(bomb), 2<<20, "1 GiB fits a body")
+	nothing := strings.Repeat("\x00", 8<<20)
 	for name, c := range map[string]struct {
 		body string
 		code string
 	}{
 		"gzip":          {bomb, "payload_too_large"},
 		"gzip of gzip":  {pack(t, bomb), "invalid_request"},
+		"deflate":       {packBy(t, "deflate", nothing), "payload_too_large"},
+		"br":            {packBy(t, "br", nothing), "payload_too_large"},
+		"zstd":          {packBy(t, "zstd", nothing), "payload_too_large"},
 		"open arrays":   {strings.Repeat("[", 3<<20), "invalid_request"},
 		"open objects":  {strings.Repeat(`{"batch":`, 400_000), "invalid_request"},
 		"deep in batch": {`{"batch":[` + strings.Repeat(`[`, 1<<20) + strings.Repeat(`]`, 1<<20) + `]}`, "invalid_request"},
@@ -166,7 +171,7 @@ func TestBombs(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var a answer
-			bytes := allocated(func() { a = w.post("/v1/batch", c.body, "Authorization", basicKey1) })
+			bytes := allocated(func() { a = w.post("/v1/batch", c.body, "Authorization", basicKey1, "Content-Encoding", saidOf(name)) })
 			require.Equal(t, 400, a.status)
 			require.Equal(t, c.code, a.code(t))
 			require.Less(t, bytes, uint64(64<<20))
@@ -174,6 +179,15 @@ func TestBombs(t *testing.T) {
 	}
 	require.Equal(t, 200, w.batch(track("after")).status)
 	require.Zero(t, w.metric("weir_gateway_produce_buffer_usage_bytes"))
+}
+
+// saidOf is what a bomb says of its encoding; gzip need not be said.
+func saidOf(name string) string {
+	switch name {
+	case "deflate", "br", "zstd":
+		return name
+	}
+	return "identity"
 }
 
 // Many clients at once, among them some that hang up, send what is refused, or send
@@ -232,6 +246,30 @@ func (w *world) hangUp(body string) {
 		_ = resp.Body.Close()
 	}
 	cancel()
+}
+
+// A connection serves many requests, refused ones too.
+func TestConnectionsAreKept(t *testing.T) {
+	w := start(t, nil)
+	transport := &http.Transport{MaxConnsPerHost: 1}
+	defer transport.CloseIdleConnections()
+	kept := 0
+	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(c httptrace.GotConnInfo) {
+		if c.Reused {
+			kept++
+		}
+	}})
+	for i, key := range []string{basicKey1, "Basic d3Jvbmc6", basicKey1, ""} {
+		for _, path := range []string{"/v1/track", "/v1/m", "/nothing", unaryMethod} {
+			r := w.request("POST", path, track(fmt.Sprint(i)), "Authorization", key, "Content-Type", "application/json").WithContext(ctx)
+			resp, err := (&http.Client{Transport: transport}).Do(r)
+			require.NoError(t, err)
+			_, err = io.Copy(io.Discard, resp.Body)
+			require.NoError(t, err)
+			require.NoError(t, resp.Body.Close())
+		}
+	}
+	require.Equal(t, 15, kept)
 }
 
 func TestHTTP2WithoutTLS(t *testing.T) {

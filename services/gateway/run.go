@@ -1,9 +1,9 @@
-// Package gateway is the service that takes events in: Segment's HTTP API in front
-// of Kafka.
+// Package gateway is the service that takes events in: Segment's HTTP API, Connect, gRPC and gRPC-Web on one listener,
+// in front of Kafka.
 //
-//	HTTP ── httpapi ── ingest ─┬─ source    whose key is it
-//	                           ├─ intake    what does it say        (pure)
-//	                           └─ produce ── Kafka: events, rejected
+//	one listener ─┬─ httpapi ─┬─ ingest ─┬─ source    whose key is it
+//	              └─ rpcapi ──┘          ├─ intake    what does it say        (pure)
+//	                                     └─ produce ── Kafka: events, rejected
 //
 // Its invariant: a client that was answered success will find every event of its
 // request in Kafka, on every replica in sync. It does not read Kafka and knows
@@ -26,16 +26,17 @@ import (
 	"weir/pkg/lake"
 	"weir/pkg/settings"
 	"weir/pkg/telemetry"
-	"weir/services/gateway/internal/httpapi"
+	"weir/services/gateway/internal/certs"
+	"weir/services/gateway/internal/gate"
 	"weir/services/gateway/internal/ingest"
 	"weir/services/gateway/internal/produce"
 	"weir/services/gateway/internal/source"
 )
 
 const (
-	sourcesInterval = time.Second // between looks at the sources file
-	healthInterval  = time.Second // between looks at Kafka
-	patience        = 5 * time.Second
+	filesInterval  = time.Second // between looks at the files of sources and certificates
+	healthInterval = time.Second // between looks at Kafka
+	patience       = 5 * time.Second
 )
 
 // gateway is everything that one Run wires together.
@@ -44,12 +45,15 @@ type gateway struct {
 	tel      *telemetry.Telemetry
 	metrics  *metrics
 	sources  *source.Watcher
+	certs    *certs.Watcher // nil = no TLS
 	client   *kgo.Client
 	topic    atomic.Pointer[lake.TopicID] // that events go to; nil = not known yet
 	limits   produce.Limits
+	hangar   *produce.Hangar
 	producer *produce.Producer
 	ingester *ingest.Ingester
-	handler  *httpapi.Handler
+	gate     *gate.Gate
+	handler  http.Handler
 	listener net.Listener
 	server   *http.Server
 }
@@ -58,16 +62,12 @@ type gateway struct {
 // called once events are accepted. Kafka need not be there when Run starts: until it
 // is, requests are answered with 503.
 func Run(ctx context.Context, cfg Config, tel *telemetry.Telemetry, ready func(addr string)) error {
+	if err := settings.Join(cfg.Validate()); err != nil {
+		return err
+	}
 	e := edges{listen: net.Listen}
 	if cfg.Listener != nil {
 		e.listen = cfg.Listener
-	}
-	return runOn(ctx, cfg, tel, e, ready)
-}
-
-func runOn(ctx context.Context, cfg Config, tel *telemetry.Telemetry, e edges, ready func(addr string)) error {
-	if err := settings.Join(cfg.Validate()); err != nil {
-		return err
 	}
 	g, err := wire(cfg, tel, e)
 	if err != nil {
@@ -82,11 +82,15 @@ func (g *gateway) run(ctx context.Context, ready func(addr string)) error {
 	var others sync.WaitGroup
 	failed := make(chan error, 2)
 	go func() {
-		if err := g.server.Serve(g.listener); !errors.Is(err, http.ErrServerClosed) {
+		if err := g.listenAndServe(); !errors.Is(err, http.ErrServerClosed) {
 			failed <- fmt.Errorf("serve %s: %w", g.listener.Addr(), err)
 		}
 	}()
-	others.Go(func() { g.sources.Follow(inner, sourcesInterval, g.reloaded) })
+	others.Go(func() { g.sources.Follow(inner, filesInterval, g.reloaded) })
+	if g.certs != nil {
+		g.tel.Health.Set("tls", nil)
+		others.Go(func() { g.certs.Follow(inner, filesInterval, g.recertified) })
+	}
 	others.Go(func() { g.watchKafka(inner) })
 	others.Go(func() {
 		if err := g.open(inner, ready); err != nil {
@@ -123,7 +127,7 @@ func (g *gateway) open(ctx context.Context, ready func(addr string)) error {
 		case <-time.After(pause):
 		}
 	}
-	g.handler.Open()
+	g.gate.Open()
 	g.tel.Health.SetState(telemetry.Ready)
 	addr := g.listener.Addr().String()
 	g.tel.Log.Info("gateway accepts events", "addr", addr, "topic", g.cfg.Topic, "sources", len(g.sources.Index().Sources()))
@@ -231,6 +235,18 @@ func (g *gateway) look(ctx context.Context) error {
 	return nil
 }
 
+func (g *gateway) listenAndServe() error {
+	if g.certs == nil {
+		return g.server.Serve(g.listener)
+	}
+	return g.server.ServeTLS(g.listener, "", "") // the files are the watcher's
+}
+
+func (g *gateway) recertified(r certs.Reload) {
+	g.tel.Health.Set("tls", r.Err)
+	g.metrics.recertified(r)
+}
+
 func (g *gateway) reloaded(r source.Reload) {
 	g.tel.Health.Set("sources", r.Err)
 	g.metrics.reloaded(r)
@@ -240,9 +256,9 @@ func (g *gateway) reloaded(r source.Reload) {
 func (g *gateway) drain() {
 	g.tel.Health.SetState(telemetry.Draining) // balancers look here first
 	g.tel.Log.Info("gateway drains")
-	g.handler.Leave()
+	g.gate.Leave()
 	time.Sleep(g.cfg.DrainDelay) // until they have looked
-	g.handler.Drain()
+	g.gate.Drain()
 	ctx, cancel := context.WithTimeout(context.Background(), g.cfg.AckDeadline+5*time.Second)
 	defer cancel()
 	if err := g.server.Shutdown(ctx); err != nil { // waits for every answer

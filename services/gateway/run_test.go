@@ -33,14 +33,15 @@ func TestValidateReportsEveryFault(t *testing.T) {
 	c.Topic, c.RejectedTopic = "a b", "a b"
 	c.MaxBody, c.MaxEvent, c.MaxEvents = 1, 2*settings.GiB, 0
 	c.InFlight = settings.Memory{Bytes: 3}
-	c.AckDeadline, c.DrainDelay = 0, -1
+	c.AckDeadline, c.DrainDelay, c.ClientRetries = 0, -1, -1
+	c.TLSClientCA = "nothing/here.crt"
 	c.TrustedProxies = []string{"10.0.0.0/8", "proxy"}
 	c.PublicHost = "https://x/"
 	c.TopicPartitions, c.TopicReplication, c.TopicRetention = 0, 0, 0
 	err := settings.Join(c.Validate())
 	for _, setting := range []string{
 		"kafka-brokers", "listen", "sources", "topic", "rejected-topic", "max-body", "max-event", "max-events", "in-flight",
-		"ack-deadline", "drain-delay", "trusted-proxies", "public-host", "topic-partitions", "topic-replication", "topic-retention",
+		"ack-deadline", "drain-delay", "client-retries", "tls-client-ca", "trusted-proxies", "public-host", "topic-partitions", "topic-replication", "topic-retention",
 	} {
 		require.ErrorContains(t, err, "\n"+setting+": ")
 	}
@@ -191,4 +192,11 @@ func TestServerLimits(t *testing.T) {
 	require.Greater(t, s.WriteTimeout, s.ReadTimeout+DefaultConfig().AckDeadline)
 	require.Positive(t, s.IdleTimeout)
 	require.Equal(t, 16<<10, s.MaxHeaderBytes)
+	require.Equal(t, 250, s.HTTP2.MaxConcurrentStreams)
+	for _, d := range []time.Duration{s.HTTP2.SendPingTimeout, s.HTTP2.PingTimeout, s.HTTP2.WriteByteTimeout} {
+		require.Positive(t, d, "a stream has no other bound on a peer that is gone")
+	}
+	for _, spoken := range []bool{s.Protocols.HTTP1(), s.Protocols.HTTP2(), s.Protocols.UnencryptedHTTP2()} {
+		require.True(t, spoken)
+	}
 }

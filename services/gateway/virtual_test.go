@@ -34,6 +34,8 @@ type bubble struct {
 	ready chan string
 	stop  context.CancelFunc
 	done  chan error
+
+	gateway *gateway
 }
 
 const virtualAddr = "127.0.0.1:8080"
@@ -56,7 +58,11 @@ func inBubble(t *testing.T, change func(*Config), f func(t *testing.T, b *bubble
 		ctx, cancel := context.WithCancel(context.Background())
 		b.stop = cancel
 		e := edges{listen: b.net.Listen, client: []kgo.Opt{kgo.Dialer(b.net.DialContext)}}
-		go func() { b.done <- runOn(ctx, b.cfg, b.tel, e, func(addr string) { b.ready <- addr }) }()
+		require.Empty(t, b.cfg.Validate())
+		var err error
+		b.gateway, err = wire(b.cfg, b.tel, e)
+		require.NoError(t, err)
+		go func() { b.done <- b.gateway.run(ctx, func(addr string) { b.ready <- addr }) }()
 		synctest.Wait() // it listens
 		defer func() {  // also when f failed: nothing may outlive the bubble
 			transport.CloseIdleConnections()

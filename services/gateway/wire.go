@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -12,9 +13,12 @@ import (
 	"go.opentelemetry.io/otel/trace/noop"
 
 	"weir/pkg/telemetry"
+	"weir/services/gateway/internal/certs"
+	"weir/services/gateway/internal/gate"
 	"weir/services/gateway/internal/httpapi"
 	"weir/services/gateway/internal/ingest"
 	"weir/services/gateway/internal/produce"
+	"weir/services/gateway/internal/rpcapi"
 	"weir/services/gateway/internal/source"
 )
 
@@ -26,7 +30,7 @@ type edges struct {
 
 // wire makes everything, in the order of the data; nothing runs yet.
 func wire(cfg Config, tel *telemetry.Telemetry, e edges) (_ *gateway, err error) {
-	g := &gateway{cfg: cfg, tel: tel}
+	g := &gateway{cfg: cfg, tel: tel, gate: gate.New()}
 	defer func() {
 		if err != nil {
 			g.abandon()
@@ -42,8 +46,13 @@ func wire(cfg Config, tel *telemetry.Telemetry, e edges) (_ *gateway, err error)
 	if g.sources, err = source.Open(cfg.Sources); err != nil {
 		return nil, fmt.Errorf("load the sources: %w", err)
 	}
-	hangar := produce.NewHangar(int64(cfg.inFlight()))
-	if g.metrics, err = newMetrics(tel, cfg, hangar.Budget, g.sources); err != nil {
+	if cfg.TLSCert != "" {
+		if g.certs, err = certs.Open(cfg.certFiles()); err != nil {
+			return nil, err
+		}
+	}
+	g.hangar = produce.NewHangar(int64(cfg.inFlight()))
+	if g.metrics, err = newMetrics(tel, cfg, observed{g.hangar.Budget, g.sources, g.certs}); err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
 	if err := g.openClient(e.client); err != nil {
@@ -54,12 +63,38 @@ func wire(cfg Config, tel *telemetry.Telemetry, e edges) (_ *gateway, err error)
 		Lookup: g.sources.Lookup, Producer: g.producer, Topic: cfg.Topic, Rejected: cfg.RejectedTopic, Observe: g.metrics.ingested,
 		Limits: cfg.limits(),
 	})
-	g.handler = httpapi.New(httpapi.Options{
-		Ingester: g.ingester, Hangar: hangar, MaxBody: int(cfg.MaxBody), Trusted: trusted, PublicHost: cfg.PublicHost,
-		Log: tel.Log, Propagator: tel.Propagator, Tracer: tracerOf(tel), Observe: g.metrics.exchanged, Started: g.metrics.started,
-	})
+	g.handler = front(g.httpAPI(trusted), g.rpcAPI(trusted))
 	g.server = newServer(g.handler, tel.Log)
+	if g.certs != nil {
+		g.server.TLSConfig = g.certs.Config()
+	}
 	return g, nil
+}
+
+// front tells the transports of the one listener apart by the path.
+func front(api, rpc http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if rpcapi.Serves(r.URL.Path) {
+			rpc.ServeHTTP(w, r)
+		} else {
+			api.ServeHTTP(w, r)
+		}
+	})
+}
+
+func (g *gateway) httpAPI(trusted []netip.Prefix) http.Handler {
+	return httpapi.New(httpapi.Options{
+		Ingester: g.ingester, Hangar: g.hangar, Gate: g.gate, MaxBody: int(g.cfg.MaxBody), Trusted: trusted, PublicHost: g.cfg.PublicHost, RetryFor: g.cfg.ClientRetries,
+		Log: g.tel.Log, Propagator: g.tel.Propagator, Tracer: tracerOf(g.tel), Observe: g.metrics.exchanged, Started: g.metrics.started,
+	})
+}
+
+func (g *gateway) rpcAPI(trusted []netip.Prefix) http.Handler {
+	return rpcapi.New(rpcapi.Options{
+		Ingester: g.ingester, Hangar: g.hangar, Gate: g.gate, MaxBody: int(g.cfg.MaxBody), MaxEvents: g.cfg.MaxEvents, Trusted: trusted,
+		Serving: func() bool { return g.tel.Health.Report().Ready },
+		Log:     g.tel.Log, Propagator: g.tel.Propagator, Tracer: tracerOf(g.tel), Observe: g.metrics.called, Started: g.metrics.callStarted,
+	})
 }
 
 // abandon undoes what wire did before it failed.
@@ -99,6 +134,7 @@ func tracerOf(tel *telemetry.Telemetry) trace.Tracer {
 func newServer(h http.Handler, log *slog.Logger) *http.Server {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true)
 	protocols.SetUnencryptedHTTP2(true)
 	return &http.Server{
 		Handler:           h,
@@ -108,7 +144,12 @@ func newServer(h http.Handler, log *slog.Logger) *http.Server {
 		IdleTimeout:       75 * time.Second,
 		MaxHeaderBytes:    16 << 10,
 		Protocols:         protocols,
-		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: 250},
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams: 250,
+			SendPingTimeout:      30 * time.Second, // a stream may be silent, but not its peer dead
+			PingTimeout:          15 * time.Second,
+			WriteByteTimeout:     30 * time.Second,
+		},
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 }

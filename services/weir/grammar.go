@@ -14,7 +14,7 @@ type grammar struct {
 	ConfigFile string `name:"config" help:"File of settings, one a line: file-age: 60s." placeholder:"weir.yaml"`
 
 	Dev         devCommand         `cmd:"" help:"Everything in one process, to try it out."`
-	Gateway     gatewayCommand     `cmd:"" help:"HTTP (Segment's API) to Kafka."`
+	Gateway     gatewayCommand     `cmd:"" help:"HTTP (Segment's API), Connect and gRPC to Kafka."`
 	Sink        sinkCommands       `cmd:"" help:"Kafka to Parquet and raw copies in S3."`
 	Catalog     catalogs           `cmd:"" help:"Flush notifications to Glue; and what Glue holds."`
 	Query       queryCommand       `cmd:"" help:"SQL on the lake."`

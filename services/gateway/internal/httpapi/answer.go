@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"weir/services/gateway/internal/body"
 	"weir/services/gateway/internal/ingest"
 	"weir/services/gateway/internal/intake"
 	"weir/services/gateway/internal/produce"
@@ -52,14 +53,14 @@ func faultOf(err error) fault {
 		return tooLarge
 	case errors.Is(err, produce.ErrFull):
 		return overloaded
-	case errors.Is(err, errEncoding):
+	case errors.Is(err, body.ErrEncoding):
 		return fault{status: http.StatusBadRequest, code: "unsupported_encoding", message: err.Error()}
-	case errors.Is(err, errCorrupt):
+	case errors.Is(err, body.ErrCorrupt):
 		return fault{status: http.StatusBadRequest, code: intake.CodeInvalidRequest, message: err.Error(), reason: "corrupt"}
-	case errors.Is(err, errSlow):
+	case errors.Is(err, body.ErrSlow):
 		return fault{status: http.StatusServiceUnavailable, code: "timeout", message: err.Error(), again: true, hangUp: true}
 	}
-	return fault{status: http.StatusServiceUnavailable, code: "incomplete", message: errCut.Error(), again: true, hangUp: true}
+	return fault{status: http.StatusServiceUnavailable, code: "incomplete", message: body.ErrCut.Error(), again: true, hangUp: true}
 }
 
 func ofRefusal(r *ingest.Refusal) fault {
@@ -99,14 +100,14 @@ func (f fault) write(w http.ResponseWriter, r *http.Request) (status int) {
 		h["Connection"] = []string{"close"}
 	}
 	h["Content-Type"] = jsonType
-	body, _ := json.Marshal(struct {
+	text, _ := json.Marshal(struct {
 		Success bool   `json:"success"`
 		Message string `json:"message"`
 		Code    string `json:"code"`
 	}{Message: f.message, Code: f.code})
 	w.WriteHeader(status)
 	if r.Method != http.MethodHead {
-		_, _ = w.Write(body)
+		_, _ = w.Write(text)
 	}
 	return status
 }
@@ -146,6 +147,6 @@ func writeSuccess(w http.ResponseWriter, list []intake.Rejection) {
 	for i, r := range list {
 		answer.Rejected[i] = rejected{Index: r.Index, MessageID: string(r.MessageID), Code: r.Code, Message: r.Message}
 	}
-	body, _ := json.Marshal(answer)
-	_, _ = w.Write(body)
+	text, _ := json.Marshal(answer)
+	_, _ = w.Write(text)
 }

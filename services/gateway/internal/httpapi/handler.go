@@ -13,7 +13,6 @@ import (
 	"net/http"
 	"net/netip"
 	"runtime/debug"
-	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -21,6 +20,10 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
+	"weir/services/gateway/internal/body"
+	"weir/services/gateway/internal/caller"
+	"weir/services/gateway/internal/cors"
+	"weir/services/gateway/internal/gate"
 	"weir/services/gateway/internal/ingest"
 	"weir/services/gateway/internal/intake"
 	"weir/services/gateway/internal/produce"
@@ -45,9 +48,11 @@ type Exchange struct {
 type Options struct {
 	Ingester   *ingest.Ingester
 	Hangar     *produce.Hangar
+	Gate       *gate.Gate
 	MaxBody    int // bytes, decompressed
 	Trusted    []netip.Prefix
-	PublicHost string // host[:port] for the settings document; "" = left out
+	PublicHost string        // host[:port] for the settings document; "" = left out
+	RetryFor   time.Duration // what the settings document tells clients; 0 = nothing
 
 	Log        *slog.Logger
 	Propagator propagation.TextMapPropagator
@@ -56,31 +61,14 @@ type Options struct {
 	Started    func() // a request begins; Observe ends it
 }
 
-// Handler serves the API. It starts closed: Open lets requests in, Drain ends them.
+// Handler serves the API.
 type Handler struct {
-	opts    Options
-	readers readers
-	gate    atomic.Uint32
+	opts   Options
+	bodies *body.Reader
 }
 
-const (
-	gateStarting uint32 = iota
-	gateOpen
-	gateLeaving  // serves, and hangs up after each answer
-	gateDraining // refuses
-)
-
 // New makes a handler.
-func New(o Options) *Handler { return &Handler{opts: o} }
-
-// Open lets requests in.
-func (h *Handler) Open() { h.gate.Store(gateOpen) }
-
-// Leave goes on serving but asks every client to connect anew, elsewhere.
-func (h *Handler) Leave() { h.gate.Store(gateLeaving) }
-
-// Drain refuses new requests; those inside are answered.
-func (h *Handler) Drain() { h.gate.Store(gateDraining) }
+func New(o Options) *Handler { return &Handler{opts: o, bodies: body.New(o.MaxBody)} }
 
 // exchange is one request on its way through.
 type exchange struct {
@@ -96,8 +84,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x.Route, x.Method = x.route.name, r.Method
 	h.opts.Started()
 	defer h.end(x)
-	allowOrigin(w.Header(), r.Header["Origin"])
-	if h.gate.Load() == gateLeaving {
+	cors.Allow(w.Header(), r.Header["Origin"])
+	if h.opts.Gate.State() == gate.Leaving {
 		w.Header()["Connection"] = []string{"close"}
 	}
 	h.serve(x)
@@ -109,13 +97,15 @@ func (h *Handler) serve(x *exchange) {
 		x.refuse(noPath)
 	case x.r.Method == http.MethodOptions:
 		x.Status = http.StatusNoContent
-		preflight(x.w, x.r)
+		cors.Preflight(x.w, x.r)
 	case !x.allowed():
 		x.w.Header()["Allow"] = []string{x.route.method() + ", OPTIONS"}
 		x.refuse(noMethod)
-	case h.gate.Load() == gateStarting:
+	case x.route.kind == pixelRoute:
+		h.servePixel(x)
+	case h.opts.Gate.State() == gate.Starting:
 		x.refuse(starting)
-	case h.gate.Load() == gateDraining:
+	case h.opts.Gate.State() == gate.Draining:
 		x.refuse(draining)
 	case x.route.kind == settingsRoute:
 		h.serveSettings(x)
@@ -138,7 +128,12 @@ func (h *Handler) end(x *exchange) {
 			panic(p)
 		}
 		h.opts.Log.Error("a request met a defect", "panic", p, "route", x.Route, "request_id", x.RequestID, "stack", string(debug.Stack()))
-		x.refuse(internal)
+		if x.route.kind == pixelRoute {
+			x.Status, x.Reason = http.StatusOK, internal.label()
+			writePixel(x.w, x.r)
+		} else {
+			x.refuse(internal)
+		}
 	}
 	x.Took = time.Since(x.start)
 	h.opts.Observe(x.Exchange)
@@ -165,7 +160,7 @@ func (h *Handler) serveSettings(x *exchange) {
 	if h.opts.PublicHost != "" {
 		apiHost = h.opts.PublicHost + "/v1"
 	}
-	writeSettings(x.w, x.r, x.route.writeKey, apiHost)
+	writeSettings(x.w, x.r, x.route.writeKey, apiHost, retryFor(h.opts.RetryFor))
 }
 
 func (h *Handler) servePost(x *exchange) {
@@ -198,17 +193,21 @@ func (h *Handler) servePost(x *exchange) {
 }
 
 func (h *Handler) post(x *exchange, f *produce.Flight, s *source.Source) error {
-	err := h.readers.fill(f, x.r, h.opts.MaxBody)
+	err := h.bodies.Fill(f, x.r)
 	x.Bytes = len(f.Body)
 	if err != nil {
 		return err
 	}
+	return h.store(x, f, s, caller.QueryKey(x.r.URL.RawQuery))
+}
+
+func (h *Handler) store(x *exchange, f *produce.Flight, s *source.Source, queryKey string) error {
 	ctx, span := h.span(x)
 	defer span.End()
-	err = h.opts.Ingester.Ingest(f, ingest.Request{
-		Route: intakeRoute(x.route), Source: s, QueryKey: queryKey(x.r.URL.RawQuery),
-		ClientIP: clientIP(x.r, h.opts.Trusted), ID: x.RequestID, ReceivedAt: time.Now(),
-		TraceParent: traceParent(ctx),
+	err := h.opts.Ingester.Ingest(f, ingest.Request{
+		Route: intakeRoute(x.route), Source: s, QueryKey: queryKey,
+		ClientIP: caller.Address(x.r, h.opts.Trusted), ID: x.RequestID, ReceivedAt: time.Now(),
+		TraceParent: caller.TraceParent(ctx),
 	})
 	if err != nil {
 		span.SetStatus(codes.Error, err.Error())
@@ -223,7 +222,7 @@ func (h *Handler) headerSource(r *http.Request) (*source.Source, error) {
 	if len(authorization) == 0 {
 		return nil, nil
 	}
-	key := basicKey(authorization[0])
+	key := caller.BasicKey(authorization[0])
 	if len(key) == 0 {
 		return nil, nil
 	}
@@ -240,19 +239,9 @@ func (h *Handler) span(x *exchange) (context.Context, trace.Span) {
 	if h.opts.Tracer == nil {
 		return ctx, trace.SpanFromContext(context.Background())
 	}
-	return h.opts.Tracer.Start(ctx, "POST "+x.Route, trace.WithSpanKind(trace.SpanKindServer), trace.WithTimestamp(x.start),
+	return h.opts.Tracer.Start(ctx, x.Method+" "+x.Route, trace.WithSpanKind(trace.SpanKindServer), trace.WithTimestamp(x.start),
 		trace.WithAttributes(attribute.String("http.request.method", x.Method), attribute.String("http.route", x.Route),
 			attribute.String("weir.request_id", x.RequestID), attribute.String("weir.source", x.Source)))
-}
-
-// traceParent is the header that ties a record to its request; "" unless sampled.
-func traceParent(ctx context.Context) string {
-	if !trace.SpanContextFromContext(ctx).IsSampled() {
-		return ""
-	}
-	carrier := propagation.MapCarrier{}
-	propagation.TraceContext{}.Inject(ctx, carrier)
-	return carrier["traceparent"]
 }
 
 func intakeRoute(r route) intake.Route {

@@ -11,19 +11,20 @@ const (
 	eventRoute             // one event, whose type the path names
 	metricsRoute           // the libraries' own measurements: accepted and dropped
 	settingsRoute
+	pixelRoute // one event, whose type the path names, in the query
 )
 
 // route is a matched path.
 type route struct {
 	kind     routeKind
 	name     string // the path as metrics name it: a closed set
-	typ      string // of eventRoute
+	typ      string // of eventRoute and pixelRoute
 	writeKey string // of settingsRoute
 }
 
 // method is what the route answers to, besides OPTIONS.
 func (r route) method() string {
-	if r.kind == settingsRoute {
+	if r.kind == settingsRoute || r.kind == pixelRoute {
 		return "GET"
 	}
 	return "POST"
@@ -40,8 +41,11 @@ func match(path string) route {
 	for name == "v1" {
 		name, tail = segment(tail)
 	}
-	if name == "projects" {
+	switch name {
+	case "projects":
 		return matchSettings(tail)
+	case "pixel":
+		return matchPixel(tail)
 	}
 	if more, _ := segment(tail); more != "" {
 		return route{}
@@ -79,6 +83,19 @@ func matchSettings(path string) route {
 		return route{}
 	}
 	return route{kind: settingsRoute, name: "/v1/projects/{writeKey}/settings", writeKey: key}
+}
+
+// matchPixel reads a type, in full, and nothing behind it.
+func matchPixel(path string) route {
+	name, tail := segment(path)
+	if more, _ := segment(tail); more != "" {
+		return route{}
+	}
+	r := leaf(name)
+	if r.kind != eventRoute || r.typ != name {
+		return route{}
+	}
+	return route{kind: pixelRoute, name: "/v1/pixel/" + name, typ: name}
 }
 
 // segment splits a path into its first part between slashes and what follows; ""

@@ -19,6 +19,7 @@ import (
 // Request is what a transport knows of a request beside its body.
 type Request struct {
 	Route       intake.Route
+	Ends        []int32        // of the events, where Route is intake.List
 	Source      *source.Source // whose key came in a header; nil = the body must name one
 	QueryKey    string         // counts where neither header nor body names a key
 	ClientIP    string         // "" = unknown
@@ -99,8 +100,42 @@ func (g *Ingester) Authorize(key []byte) (*source.Source, error) {
 // Ingest makes durable what the flight's body holds. Its error is a *Refusal. What
 // was rejected event by event stands in the flight's Intake until its Release.
 func (g *Ingester) Ingest(f *produce.Flight, r Request) error {
-	s, err := g.ingest(f, r)
-	o := Outcome{At: r.ReceivedAt, Events: f.Intake.Events, Rejected: f.Intake.Rejected, Repeated: f.Intake.Duplicates}
+	s, err := g.Start(f, r)
+	if err != nil {
+		return err
+	}
+	return g.Finish(f, s)
+}
+
+// Started is a request whose records are handed to Kafka.
+type Started struct {
+	source *source.Source
+	at     time.Time
+}
+
+// Start does what needs no waiting: when it returns nil, the request's records are on their way, behind those of what
+// the same goroutine started before, and either Finish or Abandon must follow. Its error is a *Refusal.
+func (g *Ingester) Start(f *produce.Flight, r Request) (Started, error) {
+	s, err := g.start(f, r)
+	if err != nil {
+		return Started{}, g.observe(f, s, r.ReceivedAt, err)
+	}
+	return Started{source: s, at: r.ReceivedAt}, nil
+}
+
+// Finish waits until the request is durable. Its error is a *Refusal.
+func (g *Ingester) Finish(f *produce.Flight, s Started) error {
+	return g.observe(f, s.source, s.at, g.opts.Producer.Wait(f))
+}
+
+// Abandon notes that nobody waits for what was started: it may become durable, and nobody will be told.
+func (g *Ingester) Abandon(f *produce.Flight, s Started) {
+	_ = g.observe(f, s.source, s.at, produce.ErrLate)
+}
+
+// observe reports the request's outcome, and gives its error the form that a transport reads.
+func (g *Ingester) observe(f *produce.Flight, s *source.Source, at time.Time, err error) error {
+	o := Outcome{At: at, Events: f.Intake.Events, Rejected: f.Intake.Rejected, Repeated: f.Intake.Duplicates}
 	if s != nil {
 		o.Source = s.ID
 	}
@@ -112,7 +147,7 @@ func (g *Ingester) Ingest(f *produce.Flight, r Request) error {
 	return err
 }
 
-func (g *Ingester) ingest(f *produce.Flight, r Request) (*source.Source, error) {
+func (g *Ingester) start(f *produce.Flight, r Request) (*source.Source, error) {
 	// Values and originals are about as long as the body; what they are longer is
 	// charged once it is known.
 	expected := int64(len(f.Body))
@@ -120,7 +155,7 @@ func (g *Ingester) ingest(f *produce.Flight, r Request) (*source.Source, error) 
 		return r.Source, produce.ErrFull
 	}
 	err := f.Intake.Parse(intake.Request{
-		Body: f.Body, Route: r.Route, ClientIP: r.ClientIP, NewID: g.newID, Limits: g.opts.Limits,
+		Body: f.Body, Route: r.Route, Ends: r.Ends, ClientIP: r.ClientIP, NewID: g.newID, Limits: g.opts.Limits,
 		ReceivedAt: event.InstantOf(r.ReceivedAt),
 	})
 	if err != nil {
@@ -137,7 +172,8 @@ func (g *Ingester) ingest(f *produce.Flight, r Request) (*source.Source, error) 
 	if !g.load(f, r, s) {
 		return s, produce.ErrFull
 	}
-	return s, g.opts.Producer.Deliver(f)
+	g.opts.Producer.Send(f)
+	return s, nil
 }
 
 // sourceOf follows the order in which a key counts: the header's, the body's, the

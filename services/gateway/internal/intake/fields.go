@@ -112,11 +112,12 @@ type sender struct {
 
 // found is one event as it stands in the body.
 type found struct {
-	value   jsonscan.Value
-	last    int32 // where the key of its last member begins; 0 in an empty object
-	cuts    span  // its range in Intake.cuts
-	members [fields]member
-	sender  sender
+	value     jsonscan.Value
+	malformed bool  // of a List: value is where it stands, and nothing else is known
+	last      int32 // where the key of its last member begins; 0 in an empty object
+	cuts      span  // its range in Intake.cuts
+	members   [fields]member
+	sender    sender
 }
 
 // envelope is what a batch says about all its events.

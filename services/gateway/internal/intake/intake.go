@@ -15,7 +15,9 @@ import (
 type Route uint8
 
 // Batch carries {"batch":[…]} and nothing else: a bare event or an array there is refused as a whole, loudly, since
-// neither is what any library sends. Every other route carries one event, whose type the path gives if it has none.
+// neither is what any library sends. List carries events one right after the other, whose ends the transport knows; for
+// the rest it is a batch that says nothing about all its events. Every other route carries one event, whose type the
+// path gives if it has none.
 const (
 	Batch Route = iota
 	Track
@@ -24,6 +26,7 @@ const (
 	Screen
 	Group
 	Alias
+	List
 )
 
 // Limits bound what one request may make the gateway do. A zero field means its default.
@@ -54,6 +57,7 @@ const maxMessageID = 100
 type Request struct {
 	Body       []byte // borrowed during Parse only
 	Route      Route
+	Ends       []int32 // of List: where each event ends, never before the one before it; the last where Body does
 	ReceivedAt event.Instant
 	// ClientIP is what policy allows to be stored of the sender's address; empty stores nothing.
 	ClientIP string

@@ -14,6 +14,8 @@ var typeNames = [...]string{Track: "track", Identify: "identify", Page: "page", 
 // judge decides whether an event is stored: code is empty if it is.
 func (in *Intake) judge(i int, f *found) (typ, code string) {
 	switch {
+	case f.malformed:
+		return "", CodeMalformed
 	case f.value.Kind != jsonscan.Object:
 		return "", CodeNotObject
 	case i >= in.req.Limits.MaxEvents:
@@ -47,7 +49,7 @@ func (in *Intake) typeOf(f *found) (typ, code string) {
 	m := &f.members[fieldType]
 	if m.absent() {
 		switch {
-		case in.req.Route != Batch:
+		case in.req.Route != Batch && in.req.Route != List:
 			return typeNames[in.req.Route], ""
 		case !f.members[fieldEvent].absent():
 			return typeNames[Track], ""
@@ -122,7 +124,11 @@ func (in *Intake) reject(i int, f *found, code string) {
 	if m := &f.members[fieldMessageID]; m.kind == jsonscan.String && !m.absent() {
 		r.MessageID = in.keep(m)
 	}
-	r.Original = in.original(f)
+	if f.malformed {
+		r.Original = in.untilKey(f)
+	} else {
+		r.Original = in.original(f)
+	}
 	in.Rejected = append(in.Rejected, r)
 }
 

@@ -8,6 +8,7 @@ import (
 
 // Why one event is rejected. Where Segment has a code for it, the code is Segment's.
 const (
+	CodeMalformed      = "malformed_json" // of a List only: elsewhere nobody knows where the next event begins
 	CodeNotObject      = "not_object"
 	CodeTooLarge       = "event_too_large"
 	CodeTooMany        = "too_many_events"
@@ -27,6 +28,8 @@ const (
 // messageOf puts a code into words.
 func messageOf(code string) string {
 	switch code {
+	case CodeMalformed:
+		return "malformed JSON"
 	case CodeNotObject:
 		return "an event must be a JSON object"
 	case CodeTooLarge:

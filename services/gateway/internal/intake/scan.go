@@ -13,6 +13,9 @@ func (in *Intake) read() error {
 		return errTooLarge
 	}
 	in.scan.Reset(in.body)
+	if in.req.Route == List {
+		return in.readList()
+	}
 	switch {
 	case in.scan.Peek() != jsonscan.Object:
 		in.fault = errNotObject

@@ -41,6 +41,8 @@ type Flight struct {
 	large   bool  // too large to be kept in a pool as it is
 
 	records []kgo.Record
+	sent    time.Time
+	settled time.Time // when the last outcome was there; read after done
 
 	refs    atomic.Int32 // the request, and every record in Kafka's client
 	pending atomic.Int32 // records without an outcome
@@ -111,6 +113,33 @@ func (f *Flight) setBody(n int) bool {
 	return true
 }
 
+// Replace puts in the body's place what write appends to a buffer of n bytes, from the body or from elsewhere.
+func (f *Flight) Replace(n int, write func(into, body []byte) []byte) error {
+	b, ok := f.take(n)
+	if !ok {
+		return ErrFull
+	}
+	body := write(b.bytes[:0:n], f.Body)
+	f.DropBody()
+	f.body, f.Body = b, body
+	return nil
+}
+
+// Repack puts in the body's place what open makes of it, at most limit bytes as Fill does. What open returns is closed
+// once it is read.
+func (f *Flight) Repack(limit int, open func(body []byte) (io.Reader, func(), error)) error {
+	r, done, err := open(f.Body)
+	if err != nil {
+		return err
+	}
+	old := f.body
+	f.body, f.Body = nil, nil
+	err = f.Fill(r, limit)
+	done()
+	f.give(old)
+	return err
+}
+
 // DropBody gives the body back: nothing that intake made points into it.
 func (f *Flight) DropBody() {
 	f.large = f.large || len(f.Body) > keepBytes
@@ -125,6 +154,12 @@ func (f *Flight) Reserve(n int64) bool {
 	}
 	f.charged += n
 	return true
+}
+
+// Return gives back n bytes that were reserved.
+func (f *Flight) Return(n int64) {
+	f.hangar.Budget.Give(n)
+	f.charged -= n
 }
 
 func (f *Flight) take(n int) (*buffer, bool) {
@@ -173,10 +208,33 @@ func (f *Flight) takeOff() {
 	f.pending.Store(n)
 }
 
+// await waits for the last outcome, until the answer is due, and says how long it took to come. An outcome that is
+// there counts, however late it is looked at.
+func (f *Flight) await() (time.Duration, error) {
+	if len(f.records) == 0 {
+		return 0, nil
+	}
+	defer f.timer.Stop()
+	select {
+	case <-f.done:
+	case <-f.timer.C:
+		select {
+		case <-f.done:
+		default:
+			return time.Since(f.sent), ErrLate
+		}
+	}
+	if failure := f.failure.Load(); failure != nil {
+		return f.settled.Sub(f.sent), domainError(*failure)
+	}
+	return f.settled.Sub(f.sent), nil
+}
+
 // finish notes the outcome of n records. It runs in the goroutine that serves every
 // promise of the client: it must not block.
 func (f *Flight) finish(n int) {
 	if f.pending.Add(int32(-n)) == 0 {
+		f.settled = time.Now()
 		f.done <- struct{}{} // has room: one token a flight
 	}
 	f.unref(n)

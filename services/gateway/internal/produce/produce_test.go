@@ -133,6 +133,30 @@ func TestDeliver(t *testing.T) {
 	})
 }
 
+// Flights may be on their way at once; what became of one counts however late somebody asks.
+func TestWaitLongAfterTheOutcome(t *testing.T) {
+	onKafka(t, 1<<20, func(t *testing.T, _ *kfake.Cluster, h *Hangar, p *Producer) {
+		var took []time.Duration
+		p.opts.Observe = func(d Delivery) { took = append(took, d.Took) }
+		var flights []*Flight
+		for range 20 {
+			f := load(t, h, "events", 2)
+			p.Send(f)
+			flights = append(flights, f)
+		}
+		time.Sleep(time.Minute)
+		for _, f := range flights {
+			require.NoError(t, p.Wait(f))
+			f.Release()
+		}
+		for _, d := range took {
+			require.Less(t, d, time.Second)
+		}
+		require.Zero(t, h.Budget.Used())
+		require.NoError(t, p.Close(t.Context()))
+	})
+}
+
 // A flight whose request has gone keeps its bytes until Kafka's client lets go: a
 // buffer that is used again too early would put one client's bytes into another's
 // events.

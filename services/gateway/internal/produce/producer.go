@@ -32,17 +32,17 @@ var (
 
 // Delivery is what became of one request's records.
 type Delivery struct {
-	Topic   string // of the events
-	Records int    // events and rejected events
-	Took    time.Duration
-	Err     error // nil = all of them are durable
+	Topic   string        // of the events
+	Records int           // events and rejected events
+	Took    time.Duration // from Send to the last outcome
+	Err     error         // nil = all of them are durable
 }
 
 // Options of a Producer.
 type Options struct {
 	Topics   []string       // of the events, then of the rejected events
-	Deadline time.Duration  // from the start of Deliver until ErrLate
-	Observe  func(Delivery) // called once a request, before Deliver returns
+	Deadline time.Duration  // from Send until ErrLate
+	Observe  func(Delivery) // called once a request, before Wait returns
 }
 
 // Producer delivers flights.
@@ -111,24 +111,22 @@ func ClientOptions(deadline time.Duration, budget int64, limits *Limits) []kgo.O
 	}
 }
 
-// Deliver hands the flight's records to Kafka and waits. Nil means that every one is
-// durable. It never takes the request's context: a client that hangs up must not
-// take other clients' records with it. The flight stays the caller's until Release.
+// Deliver hands the flight's records to Kafka and waits: Send and Wait in one.
 func (p *Producer) Deliver(f *Flight) error {
-	start := time.Now()
-	err := p.deliver(f)
-	p.note(err)
-	p.opts.Observe(Delivery{Topic: p.opts.Topics[0], Records: len(f.records), Took: time.Since(start), Err: err})
-	return err
+	p.Send(f)
+	return p.Wait(f)
 }
 
-func (p *Producer) deliver(f *Flight) error {
+// Send hands the flight's records to Kafka's client and does not wait. Of flights that one goroutine sends, the records
+// of one partition stand in Kafka in that order. It never takes the request's context: a client that hangs up must not
+// take other clients' records with it. The flight stays the caller's until Release.
+func (p *Producer) Send(f *Flight) {
+	f.sent = time.Now()
 	if len(f.records) == 0 {
-		return nil
+		return
 	}
 	f.takeOff()
 	f.timer.Reset(p.opts.Deadline)
-	defer f.timer.Stop()
 	for i := range f.records {
 		if f.failure.Load() != nil {
 			f.finish(len(f.records) - i) // the rest would only be sent twice
@@ -136,15 +134,14 @@ func (p *Producer) deliver(f *Flight) error {
 		}
 		p.client.TryProduce(context.Background(), &f.records[i], f.promise)
 	}
-	select {
-	case <-f.done:
-	case <-f.timer.C:
-		return ErrLate
-	}
-	if failure := f.failure.Load(); failure != nil {
-		return domainError(*failure)
-	}
-	return nil
+}
+
+// Wait waits for the outcome of what was sent. Nil means that every record is durable.
+func (p *Producer) Wait(f *Flight) error {
+	took, err := f.await()
+	p.note(err)
+	p.opts.Observe(Delivery{Topic: p.opts.Topics[0], Records: len(f.records), Took: took, Err: err})
+	return err
 }
 
 func domainError(err error) error {

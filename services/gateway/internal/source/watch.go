@@ -2,9 +2,10 @@ package source
 
 import (
 	"context"
-	"os"
 	"sync/atomic"
 	"time"
+
+	"weir/services/gateway/internal/filestamp"
 )
 
 // Reload is one look at a file that had changed.
@@ -17,26 +18,14 @@ type Reload struct {
 type Watcher struct {
 	path    string
 	current atomic.Pointer[Index]
-	seen    stamp
+	seen    filestamp.Stamp
 	failure string // why the content last seen was refused; "" = it is in force
-}
-
-// stamp tells one content of a file from the next without reading it.
-type stamp struct {
-	info os.FileInfo // nil = the file was not there
-}
-
-func (s stamp) same(o stamp) bool {
-	if s.info == nil || o.info == nil {
-		return s.info == nil && o.info == nil
-	}
-	return os.SameFile(s.info, o.info) && s.info.Size() == o.info.Size() && s.info.ModTime().Equal(o.info.ModTime())
 }
 
 // Open loads the file. It is an error when that does not work: a gateway that
 // knows no source must not start.
 func Open(path string) (*Watcher, error) {
-	w := &Watcher{path: path, seen: stampOf(path)}
+	w := &Watcher{path: path, seen: filestamp.Of(path)}
 	x, err := Load(path)
 	if err != nil {
 		return nil, err
@@ -73,8 +62,8 @@ func (w *Watcher) Follow(ctx context.Context, interval time.Duration, report fun
 // between is seen as the next change. A file that was refused is read again, so that
 // what had nothing to do with its content passes by itself; it is reported once.
 func (w *Watcher) look() (Reload, bool) {
-	now := stampOf(w.path)
-	changed := !now.same(w.seen)
+	now := filestamp.Of(w.path)
+	changed := !now.Same(w.seen)
 	if !changed && w.failure == "" {
 		return Reload{}, false
 	}
@@ -88,12 +77,4 @@ func (w *Watcher) look() (Reload, bool) {
 	w.failure = ""
 	w.current.Store(x)
 	return Reload{Sources: len(x.Sources())}, true
-}
-
-func stampOf(path string) stamp {
-	info, err := os.Stat(path)
-	if err != nil {
-		return stamp{}
-	}
-	return stamp{info: info}
 }

@@ -1,4 +1,4 @@
-package httpapi
+package caller
 
 import (
 	"net/http"
@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// clientIP is the address that a request came from. X-Forwarded-For can be written
+// Address is the address that a request came from. X-Forwarded-For can be written
 // by anyone, so it is read from its end, and only as far as the hops are proxies
 // that the operator trusts.
-func clientIP(r *http.Request, trusted []netip.Prefix) string {
+func Address(r *http.Request, trusted []netip.Prefix) string {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return ""
