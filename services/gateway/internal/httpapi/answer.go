@@ -3,10 +3,12 @@ package httpapi
 import (
 	"encoding/json"
 	"errors"
+	"math"
 	"math/rand/v2"
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"weir/services/gateway/internal/ingest"
 	"weir/services/gateway/internal/intake"
@@ -26,9 +28,10 @@ type fault struct {
 	status  int
 	code    string
 	message string
-	reason  string // for metrics: a closed set; "" = code
-	again   bool   // the client should send it again, and when is said
-	hangUp  bool   // the connection is of no more use
+	reason  string        // for metrics: a closed set; "" = code
+	again   bool          // the client should send it again, and when is said
+	wait    time.Duration // of again: not before; 0 = soon
+	hangUp  bool          // the connection is of no more use
 }
 
 var (
@@ -71,8 +74,10 @@ func ofRefusal(r *ingest.Refusal) fault {
 		f.status = http.StatusBadRequest
 	case ingest.Unauthorized:
 		f.status = http.StatusUnauthorized
-	case ingest.Disabled:
+	case ingest.Disabled, ingest.Foreign:
 		f.status = http.StatusForbidden
+	case ingest.Limited:
+		f.status, f.again, f.wait = http.StatusTooManyRequests, true, r.Wait
 	case ingest.Overloaded:
 		f.status, f.reason, f.again = http.StatusServiceUnavailable, "buffer_full", true
 	case ingest.Late:
@@ -90,7 +95,7 @@ func (f fault) write(w http.ResponseWriter, r *http.Request) (status int) {
 	status = f.status
 	h := w.Header()
 	if f.again {
-		h["Retry-After"] = []string{strconv.Itoa(1 + rand.IntN(4))} // spread, so that they do not come back together
+		h["Retry-After"] = []string{strconv.Itoa(f.after() + rand.IntN(4))} // spread, so that they do not come back together
 		if status == http.StatusServiceUnavailable && reads429(r) {
 			status = http.StatusTooManyRequests
 		}
@@ -109,6 +114,14 @@ func (f fault) write(w http.ResponseWriter, r *http.Request) (status int) {
 		_, _ = w.Write(body)
 	}
 	return status
+}
+
+// longestWait is what a client is told to wait at most, in seconds.
+const longestWait = 60
+
+// after is the seconds from which on the client should send again.
+func (f fault) after() int {
+	return int(min(max(math.Ceil(f.wait.Seconds()), 1), longestWait-3))
 }
 
 func (f fault) label() string {

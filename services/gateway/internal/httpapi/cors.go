@@ -33,6 +33,17 @@ func allowOrigin(h http.Header, origin []string) {
 	h["Access-Control-Expose-Headers"] = exposed
 }
 
+// origin is the page's that a browser sends from; "" where no browser says one. It is
+// judged once the source is known, and not here: a preflight names no key. A page that is
+// refused may read why, or its library would take the answer for a cut connection and
+// send again.
+func origin(r *http.Request) string {
+	if list := r.Header["Origin"]; len(list) > 0 {
+		return list[0]
+	}
+	return ""
+}
+
 // preflight answers OPTIONS.
 func preflight(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()

@@ -155,7 +155,7 @@ func (x *exchange) succeed(list []intake.Rejection) {
 }
 
 func (h *Handler) serveSettings(x *exchange) {
-	s, err := h.opts.Ingester.Authorize([]byte(x.route.writeKey))
+	s, err := h.opts.Ingester.Authorize([]byte(x.route.writeKey), origin(x.r))
 	if err != nil {
 		x.refuse(noKey)
 		return
@@ -179,6 +179,10 @@ func (h *Handler) servePost(x *exchange) {
 	}
 	if s != nil {
 		x.Source = s.ID
+		if err := h.opts.Ingester.Admit(s); err != nil {
+			x.refuse(faultOf(err))
+			return
+		}
 	}
 	if x.r.ContentLength > int64(h.opts.MaxBody) {
 		x.refuse(tooLarge)
@@ -206,7 +210,7 @@ func (h *Handler) post(x *exchange, f *produce.Flight, s *source.Source) error {
 	ctx, span := h.span(x)
 	defer span.End()
 	err = h.opts.Ingester.Ingest(f, ingest.Request{
-		Route: intakeRoute(x.route), Source: s, QueryKey: queryKey(x.r.URL.RawQuery),
+		Route: intakeRoute(x.route), Source: s, QueryKey: queryKey(x.r.URL.RawQuery), Origin: origin(x.r),
 		ClientIP: clientIP(x.r, h.opts.Trusted), ID: x.RequestID, ReceivedAt: time.Now(),
 		TraceParent: traceParent(ctx),
 	})
@@ -227,7 +231,7 @@ func (h *Handler) headerSource(r *http.Request) (*source.Source, error) {
 	if len(key) == 0 {
 		return nil, nil
 	}
-	return h.opts.Ingester.Authorize(key)
+	return h.opts.Ingester.Authorize(key, origin(r))
 }
 
 // span starts the request's span where traces are exported, as a child of the

@@ -21,6 +21,7 @@ type Request struct {
 	Route       intake.Route
 	Source      *source.Source // whose key came in a header; nil = the body must name one
 	QueryKey    string         // counts where neither header nor body names a key
+	Origin      string         // of the page that a browser sends from; "" = no browser says one
 	ClientIP    string         // "" = unknown
 	ID          string         // of the request, for logs and record headers
 	ReceivedAt  time.Time
@@ -36,6 +37,8 @@ const (
 	TooLarge                 // the body as a whole exceeds a limit
 	Unauthorized             // no write key, or one that nobody has
 	Disabled                 // the key's source is switched off
+	Foreign                  // the key's source takes nothing from pages of that origin
+	Limited                  // the key's source has sent as much as it may, for now
 	Overloaded               // the gateway holds as much as it may
 	Late                     // Kafka has not acknowledged in time; some of it may be durable
 	Unavailable              // Kafka refused
@@ -48,6 +51,7 @@ type Refusal struct {
 	Code    string
 	Message string
 	Cause   error
+	Wait    time.Duration // of Limited: until the source may send again
 }
 
 func (r *Refusal) Error() string { return r.Code + ": " + r.Message }
@@ -79,21 +83,36 @@ type Ingester struct {
 	opts   Options
 	newID  func([]byte) []byte
 	maxima maxima
+	meters meters
 }
 
 // New makes an Ingester; SetMaxima must be called before the first request.
 func New(o Options) *Ingester { return &Ingester{opts: o, newID: appendMessageID} }
 
-// Authorize finds the source of a write key that is not in the body.
-func (g *Ingester) Authorize(key []byte) (*source.Source, error) {
+// Authorize finds the source of a write key that may be used from pages of that origin.
+func (g *Ingester) Authorize(key []byte, origin string) (*source.Source, error) {
 	s, ok := g.opts.Lookup(key)
-	if !ok {
+	switch {
+	case !ok:
 		return nil, &Refusal{Kind: Unauthorized, Code: "invalid_write_key", Message: "the write key is missing or unknown"}
-	}
-	if !s.Enabled {
+	case !s.Enabled:
 		return nil, &Refusal{Kind: Disabled, Code: "source_disabled", Message: "the source of this write key is disabled"}
+	case !s.Allows(origin):
+		return nil, &Refusal{Kind: Foreign, Code: "origin_not_allowed", Message: "the source of this write key takes no events from pages of this origin"}
 	}
 	return s, nil
+}
+
+// Admit refuses a source that has to wait, before the body of its request is read.
+func (g *Ingester) Admit(s *source.Source) error {
+	return limited(g.meters.wait(s, time.Now()))
+}
+
+func limited(wait time.Duration) error {
+	if wait == 0 {
+		return nil
+	}
+	return &Refusal{Kind: Limited, Code: "rate_limited", Message: "the source has sent as much as it may; send again later", Wait: wait}
 }
 
 // Ingest makes durable what the flight's body holds. Its error is a *Refusal. What
@@ -115,29 +134,43 @@ func (g *Ingester) Ingest(f *produce.Flight, r Request) error {
 func (g *Ingester) ingest(f *produce.Flight, r Request) (*source.Source, error) {
 	// Values and originals are about as long as the body; what they are longer is
 	// charged once it is known.
-	expected := int64(len(f.Body))
+	expected, size := int64(len(f.Body)), len(f.Body)
 	if !f.Reserve(expected) {
 		return r.Source, produce.ErrFull
 	}
-	err := f.Intake.Parse(intake.Request{
+	err := f.Intake.Read(intake.Request{
 		Body: f.Body, Route: r.Route, ClientIP: r.ClientIP, NewID: g.newID, Limits: g.opts.Limits,
 		ReceivedAt: event.InstantOf(r.ReceivedAt),
 	})
 	if err != nil {
 		return r.Source, err
 	}
-	f.DropBody()
 	s, err := g.sourceOf(f, r)
 	if err != nil {
 		return nil, err
 	}
-	if excess := g.maxima.setAside(&f.Intake) - expected; excess > 0 && !f.Reserve(excess) {
-		return s, produce.ErrFull
+	events := f.Intake.Elements()
+	if err := limited(g.meters.take(s, r.ReceivedAt, events, size)); err != nil {
+		return s, err
+	}
+	if err = g.settle(f, r, s, expected); err != nil {
+		g.meters.give(s, events, size) // what is not stored uses nothing up
+	}
+	return s, err
+}
+
+func (g *Ingester) settle(f *produce.Flight, r Request, s *source.Source, expected int64) error {
+	if err := f.Intake.Settle(s.Rules); err != nil {
+		return err
+	}
+	f.DropBody()
+	if excess := g.maxima.setAside(&f.Intake) + f.Intake.Copied() - expected; excess > 0 && !f.Reserve(excess) {
+		return produce.ErrFull
 	}
 	if !g.load(f, r, s) {
-		return s, produce.ErrFull
+		return produce.ErrFull
 	}
-	return s, g.opts.Producer.Deliver(f)
+	return g.opts.Producer.Deliver(f)
 }
 
 // sourceOf follows the order in which a key counts: the header's, the body's, the
@@ -147,9 +180,9 @@ func (g *Ingester) sourceOf(f *produce.Flight, r Request) (*source.Source, error
 	case r.Source != nil:
 		return r.Source, nil
 	case f.Intake.WriteKey != nil:
-		return g.Authorize(f.Intake.WriteKey)
+		return g.Authorize(f.Intake.WriteKey, r.Origin)
 	}
-	return g.Authorize([]byte(r.QueryKey))
+	return g.Authorize([]byte(r.QueryKey), r.Origin)
 }
 
 func refusalOf(err error) *Refusal {
