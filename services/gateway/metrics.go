@@ -50,7 +50,7 @@ func newMetrics(tel *telemetry.Telemetry, cfg Config, budget *produce.Budget, so
 	m.active = r.upDown("http.server.active_requests", "{request}", "Requests being answered.")
 	m.bodySize = r.histogram("http.server.request.body.size", "By", "Bodies, decompressed.", telemetry.EventBytes())
 	m.retries = r.counter("weir.gateway.retries", "{request}", "Requests that say they are sent again.")
-	m.refusals = r.counter("weir.gateway.rejections", "{request}", "Requests refused as a whole, by reason.")
+	m.refusals = r.counter("weir.gateway.rejections", "{request}", "Requests refused as a whole, by reason; with the source where it has sent more than it may.")
 	m.events = r.counter("weir.gateway.events", "{event}", "Events by what became of them.")
 	m.eventSize = r.histogram("weir.gateway.event.size", "By", "The first event of each request, as it goes to Kafka.", telemetry.EventBytes())
 	m.batchEvents = r.histogram("weir.gateway.batch.events", "{event}", "Events of a request.", telemetry.Counts())
@@ -97,7 +97,7 @@ func (m *metrics) exchanged(x httpapi.Exchange) {
 		m.retries.Add(ctx, 1, m.set(routeLabel(x.Route)))
 	}
 	if x.Reason != "" {
-		m.refusals.Add(ctx, 1, m.set(reasonLabel(x.Reason)))
+		m.refusals.Add(ctx, 1, m.set(refusalOf(x)))
 	}
 	if m.accessLog {
 		m.tel.Log.Info("request", "route", x.Route, "method", methodLabel(x.Method), "status", x.Status, "reason", x.Reason,
@@ -113,10 +113,17 @@ func methodLabel(method string) string {
 	return "_OTHER" // anyone can invent one
 }
 
-type (
-	routeLabel  string
-	reasonLabel string
-)
+type routeLabel string
+
+// refusalLabels name the source only where it is refused for what it does.
+type refusalLabels struct{ reason, source string }
+
+func refusalOf(x httpapi.Exchange) refusalLabels {
+	if x.Reason == ingest.CodeLimited {
+		return refusalLabels{x.Reason, x.Source}
+	}
+	return refusalLabels{reason: x.Reason}
+}
 
 type eventLabels struct{ source, outcome, reason string }
 
@@ -207,8 +214,8 @@ func attributesOf(key any) []attribute.KeyValue {
 			attribute.Int("http.response.status_code", k.status))
 	case routeLabel:
 		return some("http.route", string(k))
-	case reasonLabel:
-		return some("reason", string(k))
+	case refusalLabels:
+		return some("reason", k.reason, "weir.source", k.source)
 	case eventLabels:
 		return some("weir.source", k.source, "outcome", k.outcome, "reason", k.reason)
 	case sourceLabel:

@@ -31,6 +31,7 @@ type fault struct {
 	reason  string        // for metrics: a closed set; "" = code
 	again   bool          // the client should send it again, and when is said
 	wait    time.Duration // of again: not before; 0 = soon
+	source  string        // whose fault it is, where a body named it
 	hangUp  bool          // the connection is of no more use
 }
 
@@ -77,7 +78,7 @@ func ofRefusal(r *ingest.Refusal) fault {
 	case ingest.Disabled, ingest.Foreign:
 		f.status = http.StatusForbidden
 	case ingest.Limited:
-		f.status, f.again, f.wait = http.StatusTooManyRequests, true, r.Wait
+		f.status, f.again, f.wait, f.source = http.StatusTooManyRequests, true, r.Wait, r.Source
 	case ingest.Overloaded:
 		f.status, f.reason, f.again = http.StatusServiceUnavailable, "buffer_full", true
 	case ingest.Late:

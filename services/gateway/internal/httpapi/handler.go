@@ -145,6 +145,9 @@ func (h *Handler) end(x *exchange) {
 }
 
 func (x *exchange) refuse(f fault) {
+	if f.source != "" {
+		x.Source = f.source
+	}
 	x.Reason = f.label()
 	x.Status = f.write(x.w, x.r)
 }
@@ -156,7 +159,12 @@ func (x *exchange) succeed(list []intake.Rejection) {
 
 func (h *Handler) serveSettings(x *exchange) {
 	s, err := h.opts.Ingester.Authorize([]byte(x.route.writeKey), origin(x.r))
-	if err != nil {
+	var refusal *ingest.Refusal
+	switch {
+	case errors.As(err, &refusal) && refusal.Kind == ingest.Foreign:
+		x.refuse(faultOf(err))
+		return
+	case err != nil:
 		x.refuse(noKey)
 		return
 	}

@@ -44,6 +44,9 @@ const (
 	Unavailable              // Kafka refused
 )
 
+// CodeLimited is the code of a source over its limits, in an answer and in metrics.
+const CodeLimited = "rate_limited"
+
 // Refusal is why a request as a whole was not accepted. Code and Message are for the
 // client, Cause is for the log.
 type Refusal struct {
@@ -51,7 +54,8 @@ type Refusal struct {
 	Code    string
 	Message string
 	Cause   error
-	Wait    time.Duration // of Limited: until the source may send again
+	Source  string        // of Limited: which
+	Wait    time.Duration // of Limited: until it may send again
 }
 
 func (r *Refusal) Error() string { return r.Code + ": " + r.Message }
@@ -105,14 +109,14 @@ func (g *Ingester) Authorize(key []byte, origin string) (*source.Source, error) 
 
 // Admit refuses a source that has to wait, before the body of its request is read.
 func (g *Ingester) Admit(s *source.Source) error {
-	return limited(g.meters.wait(s, time.Now()))
+	return limited(s, g.meters.wait(s, time.Now()))
 }
 
-func limited(wait time.Duration) error {
+func limited(s *source.Source, wait time.Duration) error {
 	if wait == 0 {
 		return nil
 	}
-	return &Refusal{Kind: Limited, Code: "rate_limited", Message: "the source has sent as much as it may; send again later", Wait: wait}
+	return &Refusal{Kind: Limited, Code: CodeLimited, Message: "the source has sent as much as it may; send again later", Source: s.ID, Wait: wait}
 }
 
 // Ingest makes durable what the flight's body holds. Its error is a *Refusal. What
@@ -150,7 +154,7 @@ func (g *Ingester) ingest(f *produce.Flight, r Request) (*source.Source, error) 
 		return nil, err
 	}
 	events := f.Intake.Elements()
-	if err := limited(g.meters.take(s, r.ReceivedAt, events, size)); err != nil {
+	if err := limited(s, g.meters.take(s, r.ReceivedAt, events, size)); err != nil {
 		return s, err
 	}
 	if err = g.settle(f, r, s, expected); err != nil {
