@@ -153,6 +153,9 @@ func (g *Ingester) ingest(f *produce.Flight, r Request) (*source.Source, error) 
 	if err != nil {
 		return nil, err
 	}
+	if !f.Belong(s.ID) {
+		return s, produce.ErrFull
+	}
 	events := f.Intake.Elements()
 	if err := limited(s, g.meters.take(s, r.ReceivedAt, events, size)); err != nil {
 		return s, err

@@ -36,6 +36,7 @@ type Flight struct {
 	Headers []Header      // those that all records share
 
 	hangar  *Hangar
+	share   *Share // of whoever it belongs to
 	body    *buffer
 	charged int64 // of the budget
 	large   bool  // too large to be kept in a pool as it is
@@ -50,13 +51,14 @@ type Flight struct {
 	promise func(*kgo.Record, error)
 }
 
-// Begin admits a request whose body is expected to have n bytes (0 = unknown). False
-// means that the budget does not allow it now.
-func (h *Hangar) Begin(n int) (*Flight, bool) {
+// Begin admits a request of a source, "" where it is not known yet, whose body is expected
+// to have n bytes (0 = unknown). False means that the budget does not allow it now.
+func (h *Hangar) Begin(source string, n int) (*Flight, bool) {
 	f, _ := h.flights.Get().(*Flight)
 	if f == nil {
 		f = h.newFlight()
 	}
+	f.share = h.Budget.Of(source)
 	if !f.setBody(n) {
 		h.flights.Put(f)
 		return nil, false
@@ -76,6 +78,20 @@ func (h *Hangar) newFlight() *Flight {
 		f.finish(1)
 	}
 	return f
+}
+
+// Belong charges what the flight holds to the source that it turned out to be of. False
+// means that the source holds its share already.
+func (f *Flight) Belong(source string) bool {
+	to := f.hangar.Budget.Of(source)
+	if to == f.share {
+		return true
+	}
+	if !to.adopt(f.charged, f.share) {
+		return false
+	}
+	f.share = to
+	return true
 }
 
 // Fill reads the body: at most limit bytes, or ErrTooLarge; ErrFull when the budget
@@ -120,7 +136,7 @@ func (f *Flight) DropBody() {
 
 // Reserve charges n bytes that the flight holds outside its buffers.
 func (f *Flight) Reserve(n int64) bool {
-	if !f.hangar.Budget.Take(n) {
+	if !f.share.take(n, f.charged) {
 		return false
 	}
 	f.charged += n
@@ -141,7 +157,7 @@ func (f *Flight) give(b *buffer) {
 	}
 	size := int64(cap(b.bytes))
 	f.hangar.buffers.put(b)
-	f.hangar.Budget.Give(size)
+	f.share.give(size)
 	f.charged -= size
 }
 
@@ -199,7 +215,7 @@ const (
 
 func (f *Flight) land() {
 	f.DropBody()
-	f.hangar.Budget.Give(f.charged)
+	f.share.give(f.charged)
 	f.charged = 0
 	clear(f.records)
 	clear(f.Headers)
