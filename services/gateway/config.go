@@ -26,7 +26,7 @@ type Config struct {
 	MaxBody       settings.Bytes  `name:"max-body" default:"4MiB" help:"Largest body of a request, decompressed."`
 	MaxEvent      settings.Bytes  `name:"max-event" default:"36KiB" help:"Largest event, with what it inherits from its batch; larger ones are rejected one by one."`
 	MaxEvents     int             `name:"max-events" default:"2500" help:"Most events of a batch; those beyond are rejected one by one."`
-	InFlight      settings.Memory `name:"in-flight" default:"256MiB" help:"What all unanswered requests and unacknowledged events may hold together, as a size or a share of the memory; beyond it the answer is 503 at once."`
+	InFlight      settings.Memory `name:"in-flight" default:"256MiB" help:"What all unanswered requests and unacknowledged events may hold together, as a size or a share of the memory; beyond it the answer is 503 at once. One source never holds more than is still free."`
 	AckDeadline   time.Duration   `name:"ack-deadline" default:"5s" help:"How long Kafka may take to acknowledge a request's events; then the answer is 503."`
 
 	TrustedProxies []string      `name:"trusted-proxies" help:"Addresses or CIDR ranges of proxies whose X-Forwarded-For counts."`

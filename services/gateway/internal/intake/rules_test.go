@@ -32,19 +32,27 @@ func testMask(dst, address []byte) []byte {
 	return dst
 }
 
+// below is the path of a member: names may be empty, and may have dots.
+func below(path []string, name string) []string { return append(path[:len(path):len(path)], name) }
+
+func among(list []string, path []string) bool {
+	return slices.ContainsFunc(list, func(p string) bool { return slices.Equal(strings.Split(p, "."), path) })
+}
+
 // ruled is what the policy leaves of a value that stands at path.
-func ruled(p Policy, path string, v any, act action) any {
+func ruled(p Policy, path []string, v any, act action) any {
 	switch v := v.(type) {
 	case object:
 		o := object{}
 		for name, e := range v {
-			at, next := strings.TrimPrefix(path+"."+name, "."), act
+			at, next := below(path, name), act
+			isIP := among([]string{"context.ip"}, at)
 			switch {
-			case slices.Contains(p.Drop, at) || at == "context.ip" && p.DropIP:
+			case among(p.Drop, at) || isIP && p.DropIP:
 				continue
-			case slices.Contains(p.Hash, at):
+			case among(p.Hash, at):
 				next = hashMember
-			case at == "context.ip" && p.MaskIP != nil:
+			case isIP && p.MaskIP != nil:
 				next = maskMember
 			}
 			o[name] = ruled(p, at, e, next)
@@ -80,9 +88,9 @@ func ruled(p Policy, path string, v any, act action) any {
 func ruledBody(t require.TestingT, p Policy, r Request) []byte {
 	body := decode(t, r.Body).(object)
 	if r.Route != Batch {
-		body = ruled(p, "", body, keepMember).(object)
+		body = ruled(p, nil, body, keepMember).(object)
 	} else {
-		body["batch"] = ruled(p, "", body["batch"], keepMember)
+		body["batch"] = ruled(p, nil, body["batch"], keepMember)
 		shared := object{}
 		for _, k := range []string{"context", "integrations"} {
 			if v, ok := body[k]; ok {
@@ -90,7 +98,7 @@ func ruledBody(t require.TestingT, p Policy, r Request) []byte {
 				delete(body, k)
 			}
 		}
-		for k, v := range ruled(p, "", shared, keepMember).(object) {
+		for k, v := range ruled(p, nil, shared, keepMember).(object) {
 			body[k] = v
 		}
 	}
@@ -103,19 +111,19 @@ func ruledBody(t require.TestingT, p Policy, r Request) []byte {
 func leaks(t require.TestingT, p Policy, text []byte) (found []string) {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber()
-	var walk func(path string)
-	walk = func(path string) {
+	var walk func(path []string)
+	walk = func(path []string) {
 		token, err := d.Token()
 		require.NoError(t, err, "%q", text)
-		if slices.Contains(p.Drop, path) || path == "context.ip" && p.DropIP {
-			found = append(found, path)
+		if among(p.Drop, path) || p.DropIP && among([]string{"context.ip"}, path) {
+			found = append(found, strings.Join(path, "."))
 		}
 		switch token {
 		case json.Delim('{'):
 			for d.More() {
 				name, err := d.Token()
 				require.NoError(t, err)
-				walk(strings.TrimPrefix(path+"."+strings.ReplaceAll(name.(string), "\x00", "\uFFFD"), "."))
+				walk(below(path, strings.ReplaceAll(name.(string), "\x00", "\uFFFD")))
 			}
 			_, err = d.Token()
 		case json.Delim('['):
@@ -126,7 +134,7 @@ func leaks(t require.TestingT, p Policy, text []byte) (found []string) {
 		}
 		require.NoError(t, err)
 	}
-	walk("")
+	walk(nil)
 	return found
 }
 

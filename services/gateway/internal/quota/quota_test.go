@@ -20,7 +20,8 @@ func TestTake(t *testing.T) {
 	}
 	for name, steps := range map[string][]step{
 		"a burst, then the rate": {
-			{0, 15, 10, 0}, {0, 5, 10, 0},
+			{0, 15, 10, 0},
+			{0, 5, 10, 0},
 			{0, 1, 10, 100 * time.Millisecond},
 			{100 * time.Millisecond, 1, 10, 0},
 			{100 * time.Millisecond, 1, 10, 100 * time.Millisecond},
@@ -29,7 +30,9 @@ func TestTake(t *testing.T) {
 			{0, 1, 2000, 0}, {0, 1, 1, time.Millisecond}, {time.Second, 1, 999, 0}, {time.Second, 1, 1, 0}, {time.Second, 1, 1, time.Millisecond},
 		},
 		"a large request is a debt": {
-			{0, 120, 0, 0}, {0, 1, 0, 10*time.Second + 100*time.Millisecond}, {5 * time.Second, 1, 0, 5*time.Second + 100*time.Millisecond},
+			{0, 120, 0, 0},
+			{0, 1, 0, 10*time.Second + 100*time.Millisecond},
+			{5 * time.Second, 1, 0, 5*time.Second + 100*time.Millisecond},
 			{10*time.Second + 100*time.Millisecond, 1, 0, 0},
 		},
 		"quiet time counts up to the burst": {
