@@ -75,10 +75,16 @@ func inBubbleBy(t *testing.T, change func(*Config), way func(*kfake.VirtualNetwo
 // broker starts Kafka, and waits until the gateway has seen it.
 func (b *bubble) broker() *kfake.Cluster {
 	b.t.Helper()
+	c := newBroker(b)
+	<-b.ready
+	return c
+}
+
+func newBroker(b *bubble) *kfake.Cluster {
+	b.t.Helper()
 	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(9092), kfake.ListenFn(b.net.Listen))
 	require.NoError(b.t, err)
 	b.t.Cleanup(c.Close)
-	<-b.ready
 	return c
 }
 

@@ -23,12 +23,12 @@ type sourceCommands struct {
 type sourceStore struct {
 	gateway.SourceList `embed:""`
 
-	Dir string `name:"dir" help:"Folder of a weir dev whose sources are meant. Empty: the file that sources names."`
+	Dir string `name:"dir" help:"Folder of a weir dev whose sources are meant. Empty: what sources or sources-topic names."`
 }
 
 func (s sourceStore) list() gateway.SourceList {
 	if s.Dir != "" {
-		s.Path = dev.SourcesPath(s.Dir)
+		s.Path, s.Topic = dev.SourcesPath(s.Dir), ""
 	}
 	return s.SourceList
 }
@@ -38,8 +38,8 @@ type sourcesList struct {
 	output      `embed:""`
 }
 
-func (c *sourcesList) run(_ context.Context, std stdio) error {
-	all, err := c.list().All()
+func (c *sourcesList) run(ctx context.Context, std stdio) error {
+	all, err := c.list().All(ctx)
 	if err != nil {
 		return fmt.Errorf("list the sources: %w", err)
 	}
@@ -90,8 +90,8 @@ type sourcesAdd struct {
 
 func (c *sourcesAdd) Validate() []error { return append(c.faults(), c.SourceList.Validate()...) }
 
-func (c *sourcesAdd) run(_ context.Context, std stdio) error {
-	key, err := c.list().Add(c.ID, c.Name)
+func (c *sourcesAdd) run(ctx context.Context, std stdio) error {
+	key, err := c.list().Add(ctx, c.ID, c.Name)
 	if err != nil {
 		return fmt.Errorf("add source %s: %w", c.ID, err)
 	}
@@ -119,19 +119,19 @@ type sourcesRotate struct {
 
 func (c *sourcesRotate) Validate() []error { return append(c.faults(), c.SourceList.Validate()...) }
 
-func (c *sourcesRotate) run(_ context.Context, std stdio) error {
+func (c *sourcesRotate) run(ctx context.Context, std stdio) error {
 	if c.Retire {
-		return c.retire(std)
+		return c.retire(ctx, std)
 	}
-	key, err := c.list().Rotate(c.ID)
+	key, err := c.list().Rotate(ctx, c.ID)
 	if err != nil {
 		return fmt.Errorf("rotate the write key of source %s: %w", c.ID, err)
 	}
 	return c.show(std, c.ID, key)
 }
 
-func (c *sourcesRotate) retire(std stdio) error {
-	if err := c.list().Retire(c.ID); err != nil {
+func (c *sourcesRotate) retire(ctx context.Context, std stdio) error {
+	if err := c.list().Retire(ctx, c.ID); err != nil {
 		return fmt.Errorf("retire the old write keys of source %s: %w", c.ID, err)
 	}
 	fmt.Fprintf(std.err, "Source %s has its newest write key only.\n", c.ID)
@@ -145,8 +145,8 @@ type sourcesDisable struct {
 
 func (c *sourcesDisable) Validate() []error { return append(c.faults(), c.SourceList.Validate()...) }
 
-func (c *sourcesDisable) run(_ context.Context, std stdio) error {
-	if err := c.list().Enable(c.ID, false); err != nil {
+func (c *sourcesDisable) run(ctx context.Context, std stdio) error {
+	if err := c.list().Enable(ctx, c.ID, false); err != nil {
 		return fmt.Errorf("disable source %s: %w", c.ID, err)
 	}
 	fmt.Fprintf(std.err, "Source %s is disabled.\n", c.ID)
@@ -160,8 +160,8 @@ type sourcesEnable struct {
 
 func (c *sourcesEnable) Validate() []error { return append(c.faults(), c.SourceList.Validate()...) }
 
-func (c *sourcesEnable) run(_ context.Context, std stdio) error {
-	if err := c.list().Enable(c.ID, true); err != nil {
+func (c *sourcesEnable) run(ctx context.Context, std stdio) error {
+	if err := c.list().Enable(ctx, c.ID, true); err != nil {
 		return fmt.Errorf("enable source %s: %w", c.ID, err)
 	}
 	fmt.Fprintf(std.err, "Source %s is enabled.\n", c.ID)

@@ -4,9 +4,12 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"weir/pkg/embedded"
 )
 
 // sources runs a command that must end well and reads its JSON.
@@ -14,7 +17,7 @@ func sources(t *testing.T, args ...string) (list []map[string]any) {
 	t.Helper()
 	code, out, errs := invokeWeir(t, "", append([]string{"sources"}, args...)...)
 	require.Equal(t, exitDone, code, errs)
-	if out != "" {
+	if slices.Contains(args, "json") {
 		require.NoError(t, json.Unmarshal([]byte(out), &list), out)
 	}
 	return list
@@ -97,4 +100,34 @@ func TestSourcesRefuse(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, c.text, string(text), "nothing was changed")
 	}
+}
+
+// With a topic the commands do what they do with a file.
+func TestSourcesOfATopic(t *testing.T) {
+	clean(t)
+	broker, err := embedded.StartKafka(embedded.KafkaOptions{Addr: "127.0.0.1:0"})
+	require.NoError(t, err)
+	defer broker.Close()
+	t.Setenv("WEIR_SOURCES_TOPIC", "weir.sources")
+	t.Setenv("WEIR_KAFKA_BROKERS", broker.Addr())
+	t.Setenv("WEIR_TOPIC_REPLICATION", "1")
+	code, _, errs := invokeWeir(t, "", "sources", "list")
+	require.Equal(t, exitFailed, code)
+	require.Contains(t, errs, "no such topic", "to look makes none")
+
+	key := sources(t, "add", "shop", "--output", "json")[0]["write_key"]
+	require.NotEqual(t, key, sources(t, "rotate", "shop", "--output", "json")[0]["write_key"])
+	sources(t, "add", "app")
+	sources(t, "disable", "app")
+	list := sources(t, "list", "--output", "json")
+	require.Len(t, list, 2)
+	require.Equal(t, []any{"app", false}, []any{list[0]["source"], list[0]["enabled"]})
+	require.Equal(t, []any{"shop", 2.0}, []any{list[1]["source"], list[1]["write_keys"]})
+	sources(t, "rotate", "shop", "--retire")
+	require.Equal(t, 1.0, sources(t, "list", "--output", "json")[1]["write_keys"])
+	code, _, errs = invokeWeir(t, "", "sources", "enable", "nobody")
+	require.Equal(t, exitFailed, code)
+	require.Contains(t, errs, "there is no source nobody")
+	_, err = os.Stat("sources.yaml")
+	require.ErrorIs(t, err, os.ErrNotExist)
 }

@@ -1,7 +1,6 @@
 package source
 
 import (
-	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -108,14 +107,12 @@ func Apply(path string, old []byte, edit Edit) ([]byte, error) {
 	if err := edit(list); err != nil {
 		return nil, err
 	}
-	var text bytes.Buffer
-	e := yaml.NewEncoder(&text)
-	e.SetIndent(2)
-	if err := e.Encode(&root); err != nil {
+	next, err := encode(&root)
+	if err != nil {
 		return nil, fmt.Errorf("write %s: %w", path, err)
 	}
-	_, err := Parse(path, text.Bytes(), nil)
-	return text.Bytes(), err
+	_, err = Parse(path, next, nil)
+	return next, err
 }
 
 // find gives a source's fields; isAlias where it is written as another one's.

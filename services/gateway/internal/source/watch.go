@@ -2,6 +2,8 @@ package source
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"os"
 	"sync/atomic"
 	"time"
@@ -44,6 +46,21 @@ func Open(path string) (*Watcher, error) {
 	w.current.Store(x)
 	return w, nil
 }
+
+// OpenCopy is Open for a file that something else writes, and perhaps has not yet: then no
+// source is known until it has.
+func OpenCopy(path string) (*Watcher, error) {
+	w, err := Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		w = &Watcher{path: path}
+		w.current.Store(&Index{})
+		return w, nil
+	}
+	return w, err
+}
+
+// Known tells whether any source is in force.
+func (w *Watcher) Known() bool { return len(w.current.Load().sources) > 0 }
 
 // Lookup finds the source of a write key in the sources in force.
 func (w *Watcher) Lookup(key []byte) (*Source, bool) { return w.current.Load().Lookup(key) }
