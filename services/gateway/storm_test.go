@@ -105,9 +105,9 @@ func (b *bubble) calm(key string, n int) time.Duration {
 	return waits[n*99/100]
 }
 
-// One source storms, from far more clients than the budget holds requests of, and while
-// its own partition takes nothing, or everything slowly, or its clients hang up: another
-// source gets every request in, and waits at most twice as long as when it is alone.
+// One source storms, from far more clients than the budget holds requests of. It is served,
+// or its own partition takes nothing, or its clients hang up: another source gets every
+// request in, and waits at most twice as long as when it is alone.
 func TestAStormHurtsNobodyElse(t *testing.T) {
 	for name, c := range map[string]struct {
 		clients int
@@ -115,9 +115,9 @@ func TestAStormHurtsNobodyElse(t *testing.T) {
 		broken  bool // its partition takes nothing
 		hangUp  time.Duration
 	}{
-		"it is served":                {clients: 60, large: 10},
+		"it is served":                {clients: 40, large: 10},
 		"its partition takes nothing": {clients: 250, large: 1, broken: true},
-		"its clients hang up":         {clients: 250, large: 1, broken: true, hangUp: time.Second},
+		"its clients hang up":         {clients: 250, large: 1, broken: true, hangUp: 200 * time.Millisecond},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubbleOf(t, func(c *Config) {
@@ -127,7 +127,7 @@ func TestAStormHurtsNobodyElse(t *testing.T) {
 				broker := b.broker()
 				require.NotZero(t, b.calm("key1", 1)) // connections are there
 				require.NotZero(t, b.calm("key2", 1))
-				alone := b.calm("key2", 50)
+				alone := b.calm("key2", 25)
 
 				stormy := partitionOf(t, broker, b, "key1")
 				if c.broken {
@@ -156,13 +156,13 @@ func TestAStormHurtsNobodyElse(t *testing.T) {
 							sent.Add(1)
 							if status == 503 {
 								refused.Add(1)
-								time.Sleep(100 * time.Millisecond)
+								time.Sleep(200 * time.Millisecond)
 							}
 						}
 					})
 				}
-				time.Sleep(time.Second)
-				during := b.calm("key2", 50)
+				time.Sleep(300 * time.Millisecond)
+				during := b.calm("key2", 25)
 				require.Positive(t, refused.Load(), "the storm fills its share")
 				require.LessOrEqual(t, during, 2*alone)
 				t.Logf("alone %s, in the storm %s; of the storm's %d requests %d were refused", alone, during, sent.Load(), refused.Load())

@@ -207,10 +207,11 @@ func (f *Flight) unref(n int) {
 	}
 }
 
-// keepRecords and keepBytes bound what an idle flight keeps room for.
+// What an idle flight keeps room for.
 const (
 	keepRecords = 1024
-	keepBytes   = 256 << 10
+	keepBytes   = 256 << 10     // of its body
+	keepIntake  = 8 * keepBytes // of what was made of it: inheritance and rules can make much of a small body
 )
 
 func (f *Flight) land() {
@@ -220,7 +221,7 @@ func (f *Flight) land() {
 	clear(f.records)
 	clear(f.Headers)
 	f.records, f.Headers, f.Scratch = f.records[:0], f.Headers[:0], f.Scratch[:0]
-	if f.large {
+	if f.large || f.Intake.Size() > keepIntake {
 		f.Intake, f.records, f.large = intake.Intake{}, nil, false
 	}
 	f.failure.Store(nil)

@@ -16,6 +16,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"pgregory.net/rapid"
+
+	"weir/services/gateway/internal/intake"
 )
 
 func TestSizes(t *testing.T) {
@@ -228,5 +230,22 @@ func BenchmarkFlight(b *testing.B) {
 				f.Release()
 			}
 		})
+	}
+}
+
+// A small body of which much was made leaves no large buffers with an idle flight.
+func TestAnIdleFlightIsSmall(t *testing.T) {
+	h := NewHangar(64 << 20)
+	for name, c := range map[string]struct {
+		context int
+		isKept  bool
+	}{"usual": {10, true}, "inherits much": {30 << 10, false}} {
+		f, ok := h.Begin("a", 0)
+		require.True(t, ok)
+		body := `{"context":{"x":"` + strings.Repeat("x", c.context) + `"},"batch":[` + strings.TrimSuffix(strings.Repeat(`{"type":"page","userId":"u"},`, 200), ",") + `]}`
+		require.NoError(t, f.Fill(strings.NewReader(body), 1<<20))
+		require.NoError(t, f.Intake.Parse(intake.Request{Body: f.Body, NewID: func(dst []byte) []byte { return append(dst, 'x') }}))
+		f.Release()
+		require.Equal(t, c.isKept, f.Intake.Size() > 0, name)
 	}
 }
