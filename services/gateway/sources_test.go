@@ -1,8 +1,11 @@
 package gateway
 
 import (
+	"bufio"
 	"encoding/base64"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"strconv"
 	"strings"
@@ -10,6 +13,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"weir/services/gateway/internal/source"
 )
@@ -145,6 +151,38 @@ func TestLimits(t *testing.T) {
 		require.LessOrEqual(t, wait, 60)
 		time.Sleep(61 * time.Second)
 		require.Equal(t, 200, post(thin...).status)
+	})
+}
+
+// Whoever is over a limit is refused whatever becomes of the body, and what Kafka did not take uses
+// no limit up.
+func TestLimitsCountWhatIsStored(t *testing.T) {
+	more := `
+  - {id: slow, write_keys: [wk-slow], limits: {events_per_second: 1, burst: 3s}}
+`
+	inBubble(t, func(c *Config) {
+		c.AckDeadline = 2 * time.Second
+		require.NoError(t, os.WriteFile(c.Sources, []byte(sourcesYAML+more), 0o600))
+	}, func(t *testing.T, b *bubble) {
+		c := b.broker()
+		fault := c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.NotEnoughReplicas, Count: -1})
+		for range 5 {
+			a, _ := b.post("m", "Authorization", basic("wk-slow"))
+			requireAgain(t, a, 503, "unavailable")
+		}
+		fault.Remove()
+		time.Sleep(b.cfg.AckDeadline)
+		for range 3 {
+			require.Equal(t, 200, b.status("wk-slow"))
+		}
+		conn, err := b.net.DialContext(t.Context(), "tcp", virtualAddr)
+		require.NoError(t, err)
+		_, err = io.WriteString(conn, "POST /v1/track HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\nAuthorization: "+basic("wk-slow")+"\r\n\r\n")
+		require.NoError(t, err)
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		require.NoError(t, err)
+		require.Equal(t, 429, resp.StatusCode)
+		require.NoError(t, conn.Close())
 	})
 }
 
