@@ -9,6 +9,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -158,7 +159,7 @@ func TestLimits(t *testing.T) {
 // no limit up.
 func TestLimitsCountWhatIsStored(t *testing.T) {
 	more := `
-  - {id: slow, write_keys: [wk-slow], limits: {events_per_second: 1, burst: 3s}}
+  - {id: slow, write_keys: [wk-slow], limits: {events_per_second: 1, burst: 9s}}
 `
 	inBubble(t, func(c *Config) {
 		c.AckDeadline = 2 * time.Second
@@ -166,13 +167,16 @@ func TestLimitsCountWhatIsStored(t *testing.T) {
 	}, func(t *testing.T, b *bubble) {
 		c := b.broker()
 		fault := c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.NotEnoughReplicas, Count: -1})
-		for range 5 {
-			a, _ := b.post("m", "Authorization", basic("wk-slow"))
-			requireAgain(t, a, 503, "unavailable")
+		var posts sync.WaitGroup
+		for range 9 {
+			posts.Go(func() {
+				a, _ := b.post("m", "Authorization", basic("wk-slow"))
+				requireAgain(t, a, 503, "unavailable")
+			})
 		}
+		posts.Wait()
 		fault.Remove()
-		time.Sleep(b.cfg.AckDeadline)
-		for range 3 {
+		for range 9 {
 			require.Equal(t, 200, b.status("wk-slow"))
 		}
 		conn, err := b.net.DialContext(t.Context(), "tcp", virtualAddr)
