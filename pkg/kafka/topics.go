@@ -64,6 +64,14 @@ func (l Layout) Flushes(name string) TopicSpec {
 	return s
 }
 
+// Sources is the topic of the sources: one partition, of which the last record of each is
+// kept for ever.
+func (l Layout) Sources(name string) TopicSpec {
+	s := l.spec(name, 1, Forever)
+	s.Config["cleanup.policy"] = "compact"
+	return s
+}
+
 // Aside is the dead-letter or the rejected topic of an events topic whose records
 // may have eventsMax bytes.
 func (l Layout) Aside(name string, eventsMax int) TopicSpec {

@@ -23,8 +23,11 @@ sources:
     write_keys: [dev-write-key]
 `
 
+// SourcesPath is where a dev folder keeps its sources.
+func SourcesPath(dir string) string { return filepath.Join(dir, sourcesFile) }
+
 func writeFirstSources(dir string) (path string, err error) {
-	path = filepath.Join(dir, sourcesFile)
+	path = SourcesPath(dir)
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 		return path, err
 	}

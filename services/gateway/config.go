@@ -1,9 +1,12 @@
 package gateway
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
+	"os"
 	"regexp"
 	"strings"
 	"time"
@@ -25,12 +28,14 @@ type Config struct {
 	TLSKey        string          `name:"tls-key" help:"File of the certificate's key, in PEM."`
 	TLSClientCA   string          `name:"tls-client-ca" help:"File of authorities, in PEM: every client must have a certificate of one of them. Empty: none is asked for."`
 	Sources       string          `name:"sources" default:"sources.yaml" help:"File of the sources and their write keys; read again when it changes."`
+	SourcesTopic  string          `name:"sources-topic" help:"Compacted topic that holds the sources, for fleets; weir sources edits it. Empty: the file that sources names holds them."`
+	SourcesCopy   string          `name:"sources-copy" default:"sources.copy.yaml" help:"With sources-topic: file that keeps what the topic said last, so that a gateway can start while Kafka is away."`
 	Topic         string          `name:"topic" default:"weir.events" help:"Topic of the events."`
 	RejectedTopic string          `name:"rejected-topic" default:"weir.rejected" help:"Topic of events that are refused one by one."`
 	MaxBody       settings.Bytes  `name:"max-body" default:"4MiB" help:"Largest body of a request, decompressed."`
 	MaxEvent      settings.Bytes  `name:"max-event" default:"36KiB" help:"Largest event, with what it inherits from its batch; larger ones are rejected one by one."`
 	MaxEvents     int             `name:"max-events" default:"2500" help:"Most events of a batch; those beyond are rejected one by one."`
-	InFlight      settings.Memory `name:"in-flight" default:"256MiB" help:"What all unanswered requests and unacknowledged events may hold together, as a size or a share of the memory; beyond it the answer is 503 at once."`
+	InFlight      settings.Memory `name:"in-flight" default:"256MiB" help:"What all unanswered requests and unacknowledged events may hold together, as a size or a share of the memory; beyond it the answer is 503 at once. One source never holds more than is still free."`
 	AckDeadline   time.Duration   `name:"ack-deadline" default:"5s" help:"How long Kafka may take to acknowledge a request's events; then the answer is 503."`
 
 	TrustedProxies []string      `name:"trusted-proxies" help:"Addresses or CIDR ranges of proxies whose X-Forwarded-For counts."`
@@ -53,6 +58,7 @@ func DefaultConfig() Config {
 		Config:           kafka.Config{Brokers: []string{"127.0.0.1:9092"}},
 		Listen:           "127.0.0.1:8080",
 		Sources:          "sources.yaml",
+		SourcesCopy:      "sources.copy.yaml",
 		Topic:            "weir.events",
 		RejectedTopic:    "weir.rejected",
 		MaxBody:          4 * settings.MiB,
@@ -74,10 +80,25 @@ func (c Config) Validate() []error {
 	c.checkTLS(&f)
 	c.checkSizes(&f)
 	c.checkTopics(&f)
-	for _, fault := range source.Check(c.Sources) {
-		f.AddErr("sources", fault)
-	}
+	c.checkSources(&f)
 	return f
+}
+
+// checkSources looks at the file in force. A copy need not be there yet.
+func (c Config) checkSources(f *settings.Faults) {
+	if c.SourcesTopic == "" {
+		for _, fault := range source.Check(c.Sources) {
+			f.AddErr("sources", fault)
+		}
+		return
+	}
+	f.Check(c.SourcesCopy != "", "sources-copy", "is empty, and sources-topic needs it")
+	if _, err := os.Stat(c.SourcesCopy); c.SourcesCopy == "" || errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	for _, fault := range source.Check(c.SourcesCopy) {
+		f.AddErr("sources-copy", fault)
+	}
 }
 
 func (c Config) checkNames(f *settings.Faults) {
@@ -119,10 +140,11 @@ func (c Config) checkSizes(f *settings.Faults) {
 
 func (c Config) checkTopics(f *settings.Faults) {
 	legal := regexp.MustCompile(`^[A-Za-z0-9._-]{1,249}$`)
-	for _, t := range []struct{ setting, name string }{{"topic", c.Topic}, {"rejected-topic", c.RejectedTopic}} {
-		f.Check(legal.MatchString(t.name) && t.name != "." && t.name != "..", t.setting, "%q is no name that Kafka takes", t.name)
+	for _, t := range []struct{ setting, name string }{{"topic", c.Topic}, {"rejected-topic", c.RejectedTopic}, {"sources-topic", c.SourcesTopic}} {
+		f.Check(t.setting == "sources-topic" && t.name == "" || legal.MatchString(t.name) && t.name != "." && t.name != "..", t.setting, "%q is no name that Kafka takes", t.name)
 	}
 	f.Check(c.Topic != c.RejectedTopic, "rejected-topic", "is the same as topic")
+	f.Check(c.SourcesTopic == "" || c.SourcesTopic != c.Topic && c.SourcesTopic != c.RejectedTopic, "sources-topic", "is the same as topic or rejected-topic")
 	f.Check(c.TopicPartitions >= 1, "topic-partitions", "%d is not at least 1", c.TopicPartitions)
 	f.Check(c.TopicReplication >= 1, "topic-replication", "%d is not at least 1", c.TopicReplication)
 	f.Check(c.TopicRetention == kafka.Forever || c.TopicRetention > 0, "topic-retention", "%s is no time to keep records", c.TopicRetention)

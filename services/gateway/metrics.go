@@ -66,7 +66,7 @@ func newMetrics(tel *telemetry.Telemetry, cfg Config, seen observed) (*metrics, 
 	m.calling = r.upDown("weir.gateway.active_calls", "{call}", "Calls and streams of Connect, gRPC or gRPC-Web that have not ended.")
 	m.answered = r.counter("weir.gateway.messages", "{message}", "Messages of calls and streams that were answered with success.")
 	m.retries = r.counter("weir.gateway.retries", "{request}", "Requests that say they are sent again.")
-	m.refusals = r.counter("weir.gateway.rejections", "{request}", "Requests, and calls, refused as a whole, by reason.")
+	m.refusals = r.counter("weir.gateway.rejections", "{request}", "Requests, and calls, refused as a whole, by reason; with the source where it has sent more than it may.")
 	m.events = r.counter("weir.gateway.events", "{event}", "Events by what became of them.")
 	m.eventSize = r.histogram("weir.gateway.event.size", "By", "The first event of each request, as it goes to Kafka.", telemetry.EventBytes())
 	m.batchEvents = r.histogram("weir.gateway.batch.events", "{event}", "Events of a request.", telemetry.Counts())
@@ -118,7 +118,7 @@ func (m *metrics) exchanged(x httpapi.Exchange) {
 		m.retries.Add(ctx, 1, m.set(routeLabel(x.Route)))
 	}
 	if x.Reason != "" {
-		m.refusals.Add(ctx, 1, m.set(reasonLabel(x.Reason)))
+		m.refusals.Add(ctx, 1, m.set(refusalOf(x.Reason, x.Source)))
 	}
 	if m.accessLog {
 		m.tel.Log.Info("request", "route", x.Route, "method", methodLabel(x.Method), "status", x.Status, "reason", x.Reason,
@@ -141,7 +141,7 @@ func (m *metrics) called(c rpcapi.Call) {
 		m.answered.Add(ctx, int64(c.Messages), m.set(procedureLabel(c.Method)))
 	}
 	if c.Reason != "" {
-		m.refusals.Add(ctx, 1, m.set(reasonLabel(c.Reason)))
+		m.refusals.Add(ctx, 1, m.set(refusalOf(c.Reason, c.Source)))
 	}
 	if m.accessLog {
 		m.tel.Log.Info("call", "method", c.Method, "protocol", c.Protocol, "code", c.Code, "reason", c.Reason, "source", c.Source,
@@ -157,10 +157,17 @@ func methodLabel(method string) string {
 	return "_OTHER" // anyone can invent one
 }
 
-type (
-	routeLabel  string
-	reasonLabel string
-)
+type routeLabel string
+
+// refusalLabels name the source only where it is refused for what it does.
+type refusalLabels struct{ reason, source string }
+
+func refusalOf(reason, source string) refusalLabels {
+	if reason == ingest.CodeLimited {
+		return refusalLabels{reason, source}
+	}
+	return refusalLabels{reason: reason}
+}
 
 type eventLabels struct{ source, outcome, reason string }
 
@@ -266,8 +273,8 @@ func attributesOf(key any) []attribute.KeyValue {
 		return some("rpc.method", string(k))
 	case routeLabel:
 		return some("http.route", string(k))
-	case reasonLabel:
-		return some("reason", string(k))
+	case refusalLabels:
+		return some("reason", k.reason, "weir.source", k.source)
 	case eventLabels:
 		return some("weir.source", k.source, "outcome", k.outcome, "reason", k.reason)
 	case sourceLabel:

@@ -45,6 +45,7 @@ type gateway struct {
 	tel      *telemetry.Telemetry
 	metrics  *metrics
 	sources  *source.Watcher
+	mirror   *source.Mirror // nil = the sources are a file that somebody else writes
 	certs    *certs.Watcher // nil = no TLS
 	client   *kgo.Client
 	topic    atomic.Pointer[lake.TopicID] // that events go to; nil = not known yet
@@ -87,6 +88,9 @@ func (g *gateway) run(ctx context.Context, ready func(addr string)) error {
 		}
 	}()
 	others.Go(func() { g.sources.Follow(inner, filesInterval, g.reloaded) })
+	if g.mirror != nil {
+		others.Go(func() { g.mirror.Run(inner) })
+	}
 	if g.certs != nil {
 		g.tel.Health.Set("tls", nil)
 		others.Go(func() { g.certs.Follow(inner, filesInterval, g.recertified) })
@@ -127,6 +131,9 @@ func (g *gateway) open(ctx context.Context, ready func(addr string)) error {
 		case <-time.After(pause):
 		}
 	}
+	if !g.awaitSources(ctx) {
+		return nil
+	}
 	g.gate.Open()
 	g.tel.Health.SetState(telemetry.Ready)
 	addr := g.listener.Addr().String()
@@ -135,6 +142,21 @@ func (g *gateway) open(ctx context.Context, ready func(addr string)) error {
 		ready(addr)
 	}
 	return nil
+}
+
+// awaitSources waits until any is known, where they are a copy that is not there yet: a
+// client whose key is unknown drops its events for good.
+func (g *gateway) awaitSources(ctx context.Context) bool {
+	tick := time.NewTicker(filesInterval / 5)
+	defer tick.Stop()
+	for g.mirror != nil && !g.sources.Known() {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-tick.C:
+		}
+	}
+	return true
 }
 
 var errCompacted = errors.New("is compacted: Kafka would delete all events of a source but the last")
@@ -250,6 +272,14 @@ func (g *gateway) recertified(r certs.Reload) {
 func (g *gateway) reloaded(r source.Reload) {
 	g.tel.Health.Set("sources", r.Err)
 	g.metrics.reloaded(r)
+}
+
+// mirrored notes how the copy of the topic's sources goes.
+func (g *gateway) mirrored(err error) {
+	g.tel.Health.Set("sources-topic", err)
+	if err != nil {
+		g.metrics.limited.Warn(context.Background(), "sources-topic", "the copy of the sources stays as it is", "err", err)
+	}
 }
 
 // drain answers who is inside and sends who comes elsewhere.

@@ -48,6 +48,16 @@ func TestValidateReportsEveryFault(t *testing.T) {
 	require.ErrorContains(t, Run(t.Context(), c, nil, nil), "settings are wrong")
 
 	c = DefaultConfig()
+	c.SourcesTopic, c.SourcesCopy = c.Topic, ""
+	err = settings.Join(c.Validate())
+	require.ErrorContains(t, err, "\nsources-topic: ")
+	require.ErrorContains(t, err, "\nsources-copy: ")
+	c.SourcesTopic, c.SourcesCopy = "weir.sources", t.TempDir()+"/copy.yaml"
+	require.Empty(t, c.Validate(), "the copy is not there yet")
+	require.NoError(t, os.WriteFile(c.SourcesCopy, []byte("sources: 7"), 0o600))
+	require.ErrorContains(t, settings.Join(c.Validate()), "\nsources-copy: ")
+
+	c = DefaultConfig()
 	c.Sources = t.TempDir() + "/sources.yaml"
 	require.NoError(t, os.WriteFile(c.Sources, []byte(sourcesYAML), 0o600))
 	require.Empty(t, c.Validate())

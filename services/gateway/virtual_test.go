@@ -42,6 +42,11 @@ const virtualAddr = "127.0.0.1:8080"
 
 // inBubble runs f with a gateway; without a broker it answers, but is never ready.
 func inBubble(t *testing.T, change func(*Config), f func(t *testing.T, b *bubble)) {
+	inBubbleBy(t, change, func(n *kfake.VirtualNetwork) []kgo.Opt { return []kgo.Opt{kgo.Dialer(n.DialContext)} }, f)
+}
+
+// inBubbleBy is inBubble with a way to Kafka of its own.
+func inBubbleBy(t *testing.T, change func(*Config), way func(*kfake.VirtualNetwork) []kgo.Opt, f func(t *testing.T, b *bubble)) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		b := &bubble{t: t, net: new(kfake.VirtualNetwork), tel: telemetry.Discard(), ready: make(chan string, 1), done: make(chan error, 1)}
@@ -57,7 +62,7 @@ func inBubble(t *testing.T, change func(*Config), f func(t *testing.T, b *bubble
 		b.http = &http.Client{Transport: transport}
 		ctx, cancel := context.WithCancel(context.Background())
 		b.stop = cancel
-		e := edges{listen: b.net.Listen, client: []kgo.Opt{kgo.Dialer(b.net.DialContext)}}
+		e := edges{listen: b.net.Listen, client: way(b.net)}
 		require.Empty(t, b.cfg.Validate())
 		var err error
 		b.gateway, err = wire(b.cfg, b.tel, e)
@@ -76,10 +81,16 @@ func inBubble(t *testing.T, change func(*Config), f func(t *testing.T, b *bubble
 // broker starts Kafka, and waits until the gateway has seen it.
 func (b *bubble) broker() *kfake.Cluster {
 	b.t.Helper()
+	c := newBroker(b)
+	<-b.ready
+	return c
+}
+
+func newBroker(b *bubble) *kfake.Cluster {
+	b.t.Helper()
 	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(9092), kfake.ListenFn(b.net.Listen))
 	require.NoError(b.t, err)
 	b.t.Cleanup(c.Close)
-	<-b.ready
 	return c
 }
 

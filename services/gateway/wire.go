@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net"
@@ -43,8 +44,8 @@ func wire(cfg Config, tel *telemetry.Telemetry, e edges) (_ *gateway, err error)
 	if g.listener, err = e.listen("tcp", cfg.Listen); err != nil {
 		return nil, fmt.Errorf("listen on %s (setting listen): %w", cfg.Listen, err)
 	}
-	if g.sources, err = source.Open(cfg.Sources); err != nil {
-		return nil, fmt.Errorf("load the sources: %w", err)
+	if err = g.openSources(e.client); err != nil {
+		return nil, err
 	}
 	if cfg.TLSCert != "" {
 		if g.certs, err = certs.Open(cfg.certFiles()); err != nil {
@@ -92,8 +93,8 @@ func (g *gateway) httpAPI(trusted []netip.Prefix) http.Handler {
 func (g *gateway) rpcAPI(trusted []netip.Prefix) http.Handler {
 	return rpcapi.New(rpcapi.Options{
 		Ingester: g.ingester, Hangar: g.hangar, Gate: g.gate, MaxBody: int(g.cfg.MaxBody), MaxEvents: g.cfg.MaxEvents, Trusted: trusted,
-		Serving: func() bool { return g.tel.Health.Report().Ready },
-		Log:     g.tel.Log, Propagator: g.tel.Propagator, Tracer: tracerOf(g.tel), Observe: g.metrics.called, Started: g.metrics.callStarted,
+		Serving: func() bool { return g.tel.Health.Report().Ready }, Replaced: g.sources.Replaced,
+		Log: g.tel.Log, Propagator: g.tel.Propagator, Tracer: tracerOf(g.tel), Observe: g.metrics.called, Started: g.metrics.callStarted,
 	})
 }
 
@@ -108,6 +109,31 @@ func (g *gateway) abandon() {
 	if g.client != nil {
 		g.client.Close()
 	}
+}
+
+// openSources loads the file of the sources, or what there is of a topic's copy.
+func (g *gateway) openSources(more []kgo.Opt) (err error) {
+	if g.cfg.SourcesTopic == "" {
+		if g.sources, err = source.Open(g.cfg.Sources); err != nil {
+			return fmt.Errorf("load the sources: %w", err)
+		}
+		return nil
+	}
+	if g.sources, err = source.OpenCopy(g.cfg.SourcesCopy); err != nil {
+		return fmt.Errorf("load the copy of the sources (setting sources-copy): %w", err)
+	}
+	opts, err := g.cfg.Options(g.tel.ClientLog())
+	if err != nil {
+		return err
+	}
+	opts = append(opts, more...)
+	g.mirror = &source.Mirror{
+		Path: g.cfg.SourcesCopy, Report: g.mirrored,
+		Open: func(ctx context.Context) (*source.Topic, error) {
+			return source.CreateTopic(ctx, opts, g.cfg.layout().Sources(g.cfg.SourcesTopic))
+		},
+	}
+	return nil
 }
 
 func (g *gateway) openClient(more []kgo.Opt) error {

@@ -70,7 +70,7 @@ func requestOf(encoding string, body io.Reader) *http.Request {
 // read reads a body within a budget, and sees that all of it is given back.
 func read(t testing.TB, p *Reader, budget int64, r *http.Request) ([]byte, error) {
 	h := produce.NewHangar(budget)
-	f, ok := h.Begin(0)
+	f, ok := h.Begin("a", 0)
 	require.True(t, ok)
 	err := p.Fill(f, r)
 	body := bytes.Clone(f.Body)

@@ -1,4 +1,5 @@
-// Package caller reads what a request's header says about who sent it: a write key, an address, a trace. Its invariant:
+// Package caller reads what a request's header says about who sent it: a write key, an address, a page's
+// origin, a trace. Its invariant:
 // an address is one that the network or a trusted proxy vouches for. Whether a key is known is decided by source, what
 // becomes of a request without one by ingest. Owned by the gateway's transports.
 package caller

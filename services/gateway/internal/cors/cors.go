@@ -2,7 +2,8 @@
 // the headers without which a browser would hide it. The browser library sends Authorization, on a retry X-Retry-Count
 // too, and whatever its user configured, so every request of it is preflighted. Which headers it may send is echoed: "*"
 // does not cover Authorization, and a list would go stale. What is answered otherwise, the transports decide, which own
-// it together.
+// it together: a page that its source refuses may read why, or its library would take the answer for a cut connection
+// and send again.
 package cors
 
 import "net/http"

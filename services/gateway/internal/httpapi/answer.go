@@ -3,10 +3,10 @@ package httpapi
 import (
 	"encoding/json"
 	"errors"
-	"math/rand/v2"
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"weir/services/gateway/internal/body"
 	"weir/services/gateway/internal/ingest"
@@ -27,9 +27,11 @@ type fault struct {
 	status  int
 	code    string
 	message string
-	reason  string // for metrics: a closed set; "" = code
-	again   bool   // the client should send it again, and when is said
-	hangUp  bool   // the connection is of no more use
+	reason  string        // for metrics: a closed set; "" = code
+	again   bool          // the client should send it again, and when is said
+	wait    time.Duration // of again: not before; 0 = soon
+	source  string        // whose fault it is, where a body named it
+	hangUp  bool          // the connection is of no more use
 }
 
 var (
@@ -72,8 +74,10 @@ func ofRefusal(r *ingest.Refusal) fault {
 		f.status = http.StatusBadRequest
 	case ingest.Unauthorized:
 		f.status = http.StatusUnauthorized
-	case ingest.Disabled:
+	case ingest.Disabled, ingest.Foreign:
 		f.status = http.StatusForbidden
+	case ingest.Limited:
+		f.status, f.again, f.wait, f.source = http.StatusTooManyRequests, true, r.Wait, r.Source
 	case ingest.Overloaded:
 		f.status, f.reason, f.again = http.StatusServiceUnavailable, "buffer_full", true
 	case ingest.Late:
@@ -91,7 +95,7 @@ func (f fault) write(w http.ResponseWriter, r *http.Request) (status int) {
 	status = f.status
 	h := w.Header()
 	if f.again {
-		h["Retry-After"] = []string{strconv.Itoa(1 + rand.IntN(4))} // spread, so that they do not come back together
+		h["Retry-After"] = []string{strconv.Itoa(ingest.Again(f.wait))}
 		if status == http.StatusServiceUnavailable && reads429(r) {
 			status = http.StatusTooManyRequests
 		}

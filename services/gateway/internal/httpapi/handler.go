@@ -129,7 +129,8 @@ func (h *Handler) end(x *exchange) {
 		}
 		h.opts.Log.Error("a request met a defect", "panic", p, "route", x.Route, "request_id", x.RequestID, "stack", string(debug.Stack()))
 		if x.route.kind == pixelRoute {
-			x.Status, x.Reason = http.StatusOK, internal.label()
+			x.note(internal)
+			x.Status = http.StatusOK
 			writePixel(x.w, x.r)
 		} else {
 			x.refuse(internal)
@@ -140,8 +141,15 @@ func (h *Handler) end(x *exchange) {
 }
 
 func (x *exchange) refuse(f fault) {
-	x.Reason = f.label()
+	x.note(f)
 	x.Status = f.write(x.w, x.r)
+}
+
+// note keeps why the request was refused, for who looks on.
+func (x *exchange) note(f fault) {
+	if x.Reason = f.label(); f.source != "" {
+		x.Source = f.source
+	}
 }
 
 func (x *exchange) succeed(list []intake.Rejection) {
@@ -150,8 +158,13 @@ func (x *exchange) succeed(list []intake.Rejection) {
 }
 
 func (h *Handler) serveSettings(x *exchange) {
-	s, err := h.opts.Ingester.Authorize([]byte(x.route.writeKey))
-	if err != nil {
+	s, err := h.opts.Ingester.Authorize([]byte(x.route.writeKey), caller.Origin(x.r))
+	var refusal *ingest.Refusal
+	switch {
+	case errors.As(err, &refusal) && refusal.Kind == ingest.Foreign:
+		x.refuse(faultOf(err))
+		return
+	case err != nil:
 		x.refuse(noKey)
 		return
 	}
@@ -174,12 +187,16 @@ func (h *Handler) servePost(x *exchange) {
 	}
 	if s != nil {
 		x.Source = s.ID
+		if err := h.opts.Ingester.Admit(s); err != nil {
+			x.refuse(faultOf(err))
+			return
+		}
 	}
 	if x.r.ContentLength > int64(h.opts.MaxBody) {
 		x.refuse(tooLarge)
 		return
 	}
-	f, ok := h.opts.Hangar.Begin(int(x.r.ContentLength) + 1) // one more: its end is seen without growing
+	f, ok := h.opts.Hangar.Begin(x.Source, int(x.r.ContentLength)+1) // one more: its end is seen without growing
 	if !ok {
 		x.refuse(overloaded)
 		return
@@ -205,7 +222,7 @@ func (h *Handler) store(x *exchange, f *produce.Flight, s *source.Source, queryK
 	ctx, span := h.span(x)
 	defer span.End()
 	err := h.opts.Ingester.Ingest(f, ingest.Request{
-		Route: intakeRoute(x.route), Source: s, QueryKey: queryKey,
+		Route: intakeRoute(x.route), Source: s, QueryKey: queryKey, Origin: caller.Origin(x.r),
 		ClientIP: caller.Address(x.r, h.opts.Trusted), ID: x.RequestID, ReceivedAt: time.Now(),
 		TraceParent: caller.TraceParent(ctx),
 	})
@@ -226,7 +243,7 @@ func (h *Handler) headerSource(r *http.Request) (*source.Source, error) {
 	if len(key) == 0 {
 		return nil, nil
 	}
-	return h.opts.Ingester.Authorize(key)
+	return h.opts.Ingester.Authorize(key, caller.Origin(r))
 }
 
 // span starts the request's span where traces are exported, as a child of the

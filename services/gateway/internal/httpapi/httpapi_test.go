@@ -158,13 +158,17 @@ func TestBodiesWithinTheBudget(t *testing.T) {
 	require.Contains(t, rec.Body.String(), "Exceed payload limit")
 	require.Zero(t, h.opts.Hangar.Budget.Used())
 
-	require.True(t, h.opts.Hangar.Budget.Take(1<<20-100))
+	other, ok := h.opts.Hangar.Begin("other", 0)
+	require.True(t, ok)
+	require.True(t, other.Reserve(1<<20-100-4096))
 	w = post(h, "/v1/batch", "{}")
 	require.Equal(t, 503, w.Code)
 	require.Contains(t, w.Body.String(), "overloaded")
-	h.opts.Hangar.Budget.Give(1<<20 - 100)
+	other.Release()
 
-	require.True(t, h.opts.Hangar.Budget.Take(1<<20-6000))
+	other, ok = h.opts.Hangar.Begin("other", 0)
+	require.True(t, ok)
+	require.True(t, other.Reserve(1<<20-6000-4096))
 	r = httptest.NewRequest(http.MethodPost, "/v1/batch", strings.NewReader(strings.Repeat(" ", 60<<10)))
 	r.ContentLength = -1 // it is admitted, and grows beyond what is left
 	rec = httptest.NewRecorder()

@@ -32,12 +32,12 @@ func (h *Handler) servePixel(x *exchange) {
 	x.RequestID, x.Agent = ingest.NewRequestID(x.start), x.r.UserAgent()
 	switch h.opts.Gate.State() {
 	case gate.Starting:
-		x.Reason = starting.label()
+		x.note(starting)
 	case gate.Draining:
-		x.Reason = draining.label()
+		x.note(draining)
 	default:
 		if err := h.pixel(x); err != nil {
-			x.Reason = faultOf(err).label()
+			x.note(faultOf(err))
 		}
 	}
 	x.Status = http.StatusOK
@@ -58,7 +58,7 @@ func (h *Handler) pixel(x *exchange) error {
 	if err != nil {
 		return &ingest.Refusal{Kind: ingest.Unusable, Code: "invalid_request", Message: err.Error()}
 	}
-	f, ok := h.opts.Hangar.Begin(len(event))
+	f, ok := h.opts.Hangar.Begin("", len(event))
 	if !ok {
 		return produce.ErrFull
 	}

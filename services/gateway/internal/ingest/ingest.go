@@ -7,7 +7,6 @@
 package ingest
 
 import (
-	"errors"
 	"time"
 
 	"weir/pkg/event"
@@ -22,38 +21,12 @@ type Request struct {
 	Ends        []int32        // of the events, where Route is intake.List
 	Source      *source.Source // whose key came in a header; nil = the body must name one
 	QueryKey    string         // counts where neither header nor body names a key
+	Origin      string         // of the page that a browser sends from; "" = no browser says one
 	ClientIP    string         // "" = unknown
 	ID          string         // of the request, for logs and record headers
 	ReceivedAt  time.Time
 	TraceParent string // "" unless the request's trace is sampled
 }
-
-// Kind is what sort of refusal a request met; a transport maps it to its statuses.
-type Kind uint8
-
-// The kinds, from the client's fault to ours.
-const (
-	Unusable     Kind = iota // the body as a whole is not what the route takes
-	TooLarge                 // the body as a whole exceeds a limit
-	Unauthorized             // no write key, or one that nobody has
-	Disabled                 // the key's source is switched off
-	Overloaded               // the gateway holds as much as it may
-	Late                     // Kafka has not acknowledged in time; some of it may be durable
-	Unavailable              // Kafka refused
-)
-
-// Refusal is why a request as a whole was not accepted. Code and Message are for the
-// client, Cause is for the log.
-type Refusal struct {
-	Kind    Kind
-	Code    string
-	Message string
-	Cause   error
-}
-
-func (r *Refusal) Error() string { return r.Code + ": " + r.Message }
-
-func (r *Refusal) Unwrap() error { return r.Cause }
 
 // Outcome is what became of a request that reached intake, for metrics.
 type Outcome struct {
@@ -80,21 +53,29 @@ type Ingester struct {
 	opts   Options
 	newID  func([]byte) []byte
 	maxima maxima
+	meters meters
 }
 
 // New makes an Ingester; SetMaxima must be called before the first request.
 func New(o Options) *Ingester { return &Ingester{opts: o, newID: appendMessageID} }
 
-// Authorize finds the source of a write key that is not in the body.
-func (g *Ingester) Authorize(key []byte) (*source.Source, error) {
+// Authorize finds the source of a write key that may be used from pages of that origin.
+func (g *Ingester) Authorize(key []byte, origin string) (*source.Source, error) {
 	s, ok := g.opts.Lookup(key)
-	if !ok {
+	switch {
+	case !ok:
 		return nil, &Refusal{Kind: Unauthorized, Code: "invalid_write_key", Message: "the write key is missing or unknown"}
-	}
-	if !s.Enabled {
+	case !s.Enabled:
 		return nil, &Refusal{Kind: Disabled, Code: "source_disabled", Message: "the source of this write key is disabled"}
+	case !s.Allows(origin):
+		return nil, &Refusal{Kind: Foreign, Code: "origin_not_allowed", Message: "the source of this write key takes no events from pages of this origin"}
 	}
 	return s, nil
+}
+
+// Admit refuses a source that has to wait, before the body of its request is read.
+func (g *Ingester) Admit(s *source.Source) error {
+	return limited(s, g.meters.wait(s, time.Now()))
 }
 
 // Ingest makes durable what the flight's body holds. Its error is a *Refusal. What
@@ -111,6 +92,8 @@ func (g *Ingester) Ingest(f *produce.Flight, r Request) error {
 type Started struct {
 	source *source.Source
 	at     time.Time
+	events int // of the request, and its bytes: what was taken of the source's limits
+	bytes  int
 }
 
 // Start does what needs no waiting: when it returns nil, the request's records are on their way, behind those of what
@@ -118,18 +101,26 @@ type Started struct {
 func (g *Ingester) Start(f *produce.Flight, r Request) (Started, error) {
 	s, err := g.start(f, r)
 	if err != nil {
-		return Started{}, g.observe(f, s, r.ReceivedAt, err)
+		return Started{}, g.observe(f, s.source, r.ReceivedAt, err)
 	}
-	return Started{source: s, at: r.ReceivedAt}, nil
+	return s, nil
 }
 
-// Finish waits until the request is durable. Its error is a *Refusal.
+// Finish waits until the request is durable. Its error is a *Refusal, and then the request uses no limit up.
 func (g *Ingester) Finish(f *produce.Flight, s Started) error {
-	return g.observe(f, s.source, s.at, g.opts.Producer.Wait(f))
+	err := g.opts.Producer.Wait(f)
+	if err != nil {
+		g.meters.give(s)
+	}
+	return g.observe(f, s.source, s.at, err)
 }
 
-// Abandon notes that nobody waits for what was started: it may become durable, and nobody will be told.
-func (g *Ingester) Abandon(f *produce.Flight, s Started) {
+// Abandon notes that nobody waits for what was started: it may become durable, and nobody will be told. It uses no limit
+// up where Kafka did not take what was started before; a client that leaves by itself has sent what it has sent.
+func (g *Ingester) Abandon(f *produce.Flight, s Started, failed bool) {
+	if failed {
+		g.meters.give(s)
+	}
 	_ = g.observe(f, s.source, s.at, produce.ErrLate)
 }
 
@@ -147,33 +138,53 @@ func (g *Ingester) observe(f *produce.Flight, s *source.Source, at time.Time, er
 	return err
 }
 
-func (g *Ingester) start(f *produce.Flight, r Request) (*source.Source, error) {
+// start tells the source also where it fails, as soon as it is known.
+func (g *Ingester) start(f *produce.Flight, r Request) (Started, error) {
+	started := Started{source: r.Source, at: r.ReceivedAt, bytes: len(f.Body)}
 	// Values and originals are about as long as the body; what they are longer is
 	// charged once it is known.
 	expected := int64(len(f.Body))
 	if !f.Reserve(expected) {
-		return r.Source, produce.ErrFull
+		return started, produce.ErrFull
 	}
-	err := f.Intake.Parse(intake.Request{
+	err := f.Intake.Read(intake.Request{
 		Body: f.Body, Route: r.Route, Ends: r.Ends, ClientIP: r.ClientIP, NewID: g.newID, Limits: g.opts.Limits,
 		ReceivedAt: event.InstantOf(r.ReceivedAt),
 	})
 	if err != nil {
-		return r.Source, err
+		return started, err
 	}
-	f.DropBody()
-	s, err := g.sourceOf(f, r)
-	if err != nil {
-		return nil, err
+	if started.source, err = g.sourceOf(f, r); err != nil {
+		return started, err
 	}
-	if excess := g.maxima.setAside(&f.Intake) - expected; excess > 0 && !f.Reserve(excess) {
-		return s, produce.ErrFull
+	if !f.Belong(started.source.ID) {
+		return started, produce.ErrFull
 	}
-	if !g.load(f, r, s) {
-		return s, produce.ErrFull
+	started.events = f.Intake.Elements()
+	if err := limited(started.source, g.meters.take(started)); err != nil {
+		return started, err
+	}
+	if err := g.settle(f, r, started.source, expected); err != nil {
+		g.meters.give(started) // what is not stored uses nothing up
+		return started, err
 	}
 	g.opts.Producer.Send(f)
-	return s, nil
+	return started, nil
+}
+
+// settle makes records of what was read.
+func (g *Ingester) settle(f *produce.Flight, r Request, s *source.Source, expected int64) error {
+	if err := f.Intake.Settle(s.Rules); err != nil {
+		return err
+	}
+	f.DropBody()
+	if excess := g.maxima.setAside(&f.Intake) + f.Intake.Copied() - expected; excess > 0 && !f.Reserve(excess) {
+		return produce.ErrFull
+	}
+	if !g.load(f, r, s) {
+		return produce.ErrFull
+	}
+	return nil
 }
 
 // sourceOf follows the order in which a key counts: the header's, the body's, the
@@ -183,34 +194,7 @@ func (g *Ingester) sourceOf(f *produce.Flight, r Request) (*source.Source, error
 	case r.Source != nil:
 		return r.Source, nil
 	case f.Intake.WriteKey != nil:
-		return g.Authorize(f.Intake.WriteKey)
+		return g.Authorize(f.Intake.WriteKey, r.Origin)
 	}
-	return g.Authorize([]byte(r.QueryKey))
-}
-
-func refusalOf(err error) *Refusal {
-	var refusal *Refusal
-	var body *intake.Error
-	switch {
-	case errors.As(err, &refusal):
-		return refusal
-	case errors.As(err, &body):
-		return ofBody(body)
-	case errors.Is(err, produce.ErrFull):
-		return &Refusal{Kind: Overloaded, Code: "overloaded", Message: "too many events are in flight; send again", Cause: err}
-	case errors.Is(err, produce.ErrLate):
-		return &Refusal{Kind: Late, Code: "unavailable", Message: "events could not be stored in time; send again", Cause: err}
-	}
-	return &Refusal{Kind: Unavailable, Code: "unavailable", Message: "events could not be stored; send again", Cause: err}
-}
-
-func ofBody(e *intake.Error) *Refusal {
-	kind := Unusable
-	switch e.Class {
-	case intake.TooLarge:
-		kind = TooLarge
-	case intake.Unauthorized:
-		kind = Unauthorized
-	}
-	return &Refusal{Kind: kind, Code: e.Code, Message: e.Message, Cause: e}
+	return g.Authorize([]byte(r.QueryKey), r.Origin)
 }

@@ -41,11 +41,11 @@ func TestAuthorize(t *testing.T) {
 		}
 		return nil, false
 	}})
-	s, err := g.Authorize([]byte("good"))
+	s, err := g.Authorize([]byte("good"), "")
 	require.NoError(t, err)
 	require.Equal(t, "a", s.ID)
 	for key, kind := range map[string]Kind{"": Unauthorized, "bad": Unauthorized, "off": Disabled} {
-		_, err := g.Authorize([]byte(key))
+		_, err := g.Authorize([]byte(key), "")
 		var refusal *Refusal
 		require.ErrorAs(t, err, &refusal)
 		require.Equal(t, kind, refusal.Kind, key)

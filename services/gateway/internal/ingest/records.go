@@ -57,7 +57,9 @@ func (g *Ingester) load(f *produce.Flight, r Request, s *source.Source) bool {
 		f.Add(g.opts.Topic, s.Key, in.Events[i].Value, r.ReceivedAt, f.Headers)
 	}
 	for i := range in.Rejected {
-		g.loadRejected(f, r, s, &in.Rejected[i])
+		if in.Rejected[i].Original != nil {
+			g.loadRejected(f, r, s, &in.Rejected[i])
+		}
 	}
 	return true
 }

@@ -30,6 +30,7 @@ func TestNothingAllocatesInSteadyState(t *testing.T) {
 		"dirty":     {Route: Batch, Body: []byte(strings.ReplaceAll(string(batchOf(100, "")), `Games`, `G\u0000mes`))},
 		"rejected":  {Route: Batch, Body: []byte(strings.ReplaceAll(string(batchOf(100, "")), `"event"`, `"e"`))},
 		"single":    {Route: Track, Body: []byte(eventOf(1))},
+		"rules":     {Route: Batch, Body: []byte(strings.ReplaceAll(string(batchOf(100, "")), `"locale"`, `"ip":"10.0.0.1","locale"`)), Rules: benchRules()},
 	} {
 		r.ReceivedAt, r.ClientIP, r.NewID = received, "203.0.113.7", testID
 		var in Intake
@@ -41,7 +42,11 @@ func TestNothingAllocatesInSteadyState(t *testing.T) {
 		for range 3 {
 			parse()
 		}
-		require.Zero(t, testing.AllocsPerRun(20, parse), name)
+		most := 0.0
+		if r.Rules != nil {
+			most = 3 // the connection's address, masked once for all events
+		}
+		require.LessOrEqual(t, testing.AllocsPerRun(20, parse), most, name)
 	}
 }
 
@@ -64,6 +69,20 @@ func BenchmarkBatch100(b *testing.B) {
 
 func BenchmarkBatch100Inherited(b *testing.B) {
 	benchmark(b, 100, Request{Route: Batch, Body: batchOf(100, `,"context":{"library":{"name":"analytics-go","version":"3.0.0"}}`)})
+}
+
+// benchRules change three members of every event.
+func benchRules() *Rules {
+	return NewRules(Policy{Key: testKey, Drop: []string{"context.userAgent", "properties.coupon"}, Hash: []string{"userId"}, MaskIP: testMask})
+}
+
+func BenchmarkBatch100Rules(b *testing.B) {
+	benchmark(b, 100, Request{Route: Batch, Body: batchOf(100, ""), Rules: benchRules()})
+}
+
+// BenchmarkBatch100IdleRules is what rules cost that change nothing.
+func BenchmarkBatch100IdleRules(b *testing.B) {
+	benchmark(b, 100, Request{Route: Batch, Body: batchOf(100, ""), Rules: NewRules(Policy{Drop: []string{"traits.email"}, Suppressed: []string{"x"}})})
 }
 
 func BenchmarkSingle(b *testing.B) {

@@ -59,11 +59,12 @@ type Request struct {
 	Route      Route
 	Ends       []int32 // of List: where each event ends, never before the one before it; the last where Body does
 	ReceivedAt event.Instant
-	// ClientIP is what policy allows to be stored of the sender's address; empty stores nothing.
+	// ClientIP is the sender's address, of which as much is stored as the rules allow; empty stores nothing.
 	ClientIP string
 	// NewID appends a messageId that has not been used before: ASCII without quotes and backslashes.
 	NewID  func(dst []byte) []byte
 	Limits Limits
+	Rules  *Rules // of its source, for Parse; nil = none
 }
 
 // Event is one event ready for Kafka. Its slices point into the Intake.
@@ -78,7 +79,7 @@ type Event struct {
 type Rejection struct {
 	Index     int
 	MessageID []byte // as text; nil if the event has none
-	Original  []byte // as the client sent it, but that a top-level write key is empty
+	Original  []byte // as the client sent it and the rules left it, but that a top-level write key is empty; nil = not to be kept
 	Code      string // one of the Code constants
 	Message   string // for people
 }
@@ -94,6 +95,7 @@ type Intake struct {
 	Duplicates int
 
 	req   Request
+	rules *Rules
 	body  []byte
 	scan  jsonscan.Scanner
 	fault *Error // of a body that is valid JSON
@@ -115,18 +117,43 @@ type Intake struct {
 	text  []byte // WriteKey and MessageID of every result
 	key   []byte // scratch: one unescaped string
 	value []byte // scratch: one value to be put
+
+	redacted []byte  // the body as the rules left it
+	ends     []int32 // of the events in it, where it is a List
 }
 
-// Parse scans the body and fills the exported fields. An error is an *Error: the body as a whole is unusable. Nothing
-// that Parse leaves behind points into the body.
+// Parse is Read and Settle in one, for whoever knows the rules beforehand.
 func (in *Intake) Parse(req Request) error {
+	if err := in.Read(req); err != nil {
+		return err
+	}
+	return in.Settle(req.Rules)
+}
+
+// Read scans the body, which tells WriteKey and Elements; Settle must follow. An error is an *Error: the body as a whole
+// is unusable, and Settle has nothing to do.
+func (in *Intake) Read(req Request) error {
 	in.reset()
 	in.req, in.body = req, req.Body
 	in.req.Limits = req.Limits.withDefaults()
 	in.received = appendTime(in.received[:0], req.ReceivedAt)
-	defer in.forget()
+	err := in.read()
+	if err != nil {
+		in.forget()
+	}
+	return err
+}
 
-	if err := in.read(); err != nil {
+// Elements is how many events the body that was read has, right or not.
+func (in *Intake) Elements() int { return len(in.found) }
+
+// Settle applies the rules of the body's source, nil for none, and fills the exported fields. An error is an *Error, as
+// that of Read. Nothing that Settle leaves behind points into the body.
+func (in *Intake) Settle(rules *Rules) error {
+	defer in.forget()
+	in.rules = rules
+	in.req.ClientIP = rules.address(in.req.ClientIP)
+	if err := in.redact(); err != nil {
 		return err
 	}
 	in.context.build(in.body, &in.envelope.context)
@@ -143,7 +170,14 @@ func (in *Intake) Parse(req Request) error {
 // settle makes one element an event, a duplicate or a rejection.
 func (in *Intake) settle(i int) {
 	f := &in.found[i]
+	if in.isSuppressed(f) {
+		in.Rejected = append(in.Rejected, Rejection{Index: i, Code: CodeSuppressed, Message: messageOf(CodeSuppressed)})
+		return
+	}
 	typ, code := in.judge(i, f)
+	if code == "" && in.isBlocked(f) {
+		code = CodeBlocked
+	}
 	if code != "" {
 		in.reject(i, f, code)
 		return
@@ -158,6 +192,9 @@ func (in *Intake) settle(i int) {
 	}
 	in.Events = append(in.Events, in.splice(i, f, typ, id))
 }
+
+// Copied is how many bytes of the body the rules made a copy of.
+func (in *Intake) Copied() int64 { return int64(len(in.redacted)) }
 
 // reserve makes room for all results at once, so that the arena seldom moves, and refuses a batch whose shared objects
 // multiply beyond the limit before anything is copied.
@@ -178,9 +215,9 @@ func (in *Intake) reserve() error {
 // Size is about how many bytes the Intake holds, so that a pool can let go of one that a large request has blown up.
 func (in *Intake) Size() int {
 	const perFound, perResult = 512, 96
-	return cap(in.arena) + cap(in.text) + cap(in.key) + cap(in.value) + cap(in.patch) + cap(in.tail) +
+	return cap(in.arena) + cap(in.text) + cap(in.key) + cap(in.value) + cap(in.redacted) + cap(in.patch) + cap(in.tail) +
 		cap(in.found)*perFound + (cap(in.Events)+cap(in.Rejected))*perResult + (cap(in.cuts)+cap(in.ops))*16 +
-		in.context.held() + in.integrations.held() + cap(in.ids.slots)*4
+		in.context.held() + in.integrations.held() + (cap(in.ids.slots)+cap(in.ends))*4
 }
 
 // reset forgets the last request and keeps the room.
@@ -188,16 +225,22 @@ func (in *Intake) reset() {
 	clear(in.Events) // they may point into an arena that has since moved
 	clear(in.Rejected)
 	in.WriteKey, in.Events, in.Rejected, in.Duplicates = nil, in.Events[:0], in.Rejected[:0], 0
-	in.fault, in.mixed, in.envelope = nil, false, envelope{}
-	in.found, in.cuts = in.found[:0], in.cuts[:0]
+	in.rewind()
+	in.redacted = in.redacted[:0]
 	in.arena, in.text = in.arena[:0], in.text[:0]
 	in.context.reset()
 	in.integrations.reset()
 }
 
+// rewind forgets what was read of a body.
+func (in *Intake) rewind() {
+	in.fault, in.mixed, in.envelope = nil, false, envelope{}
+	in.found, in.cuts = in.found[:0], in.cuts[:0]
+}
+
 // forget lets go of what belongs to the caller.
 func (in *Intake) forget() {
-	in.req, in.body = Request{}, nil
+	in.req, in.rules, in.body = Request{}, nil, nil
 	in.scan.Reset(nil)
 	in.context.scan.Reset(nil)
 	in.integrations.scan.Reset(nil)

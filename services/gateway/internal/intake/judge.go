@@ -124,10 +124,11 @@ func (in *Intake) reject(i int, f *found, code string) {
 	if m := &f.members[fieldMessageID]; m.kind == jsonscan.String && !m.absent() {
 		r.MessageID = in.keep(m)
 	}
-	if f.malformed {
-		r.Original = in.untilKey(f)
-	} else {
+	switch {
+	case !f.malformed:
 		r.Original = in.original(f)
+	case !in.rules.withhold():
+		r.Original = in.untilKey(f)
 	}
 	in.Rejected = append(in.Rejected, r)
 }

@@ -23,6 +23,8 @@ const (
 	CodeTraits         = "traits_not_object"
 	CodeNameString     = "name_not_string"
 	CodeCategoryString = "category_not_string"
+	CodeBlocked        = "event_blocked"
+	CodeSuppressed     = "user_suppressed" // nothing of such an event is kept
 )
 
 // messageOf puts a code into words.
@@ -58,6 +60,10 @@ func messageOf(code string) string {
 		return "name must be a string"
 	case CodeCategoryString:
 		return "category must be a string"
+	case CodeBlocked:
+		return "the source takes no events of this name"
+	case CodeSuppressed:
+		return "the source keeps nothing of this user"
 	}
 	return ""
 }

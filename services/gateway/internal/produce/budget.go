@@ -6,21 +6,53 @@ import (
 	"sync/atomic"
 )
 
-// Budget bounds how many bytes requests hold together.
+// Budget bounds how many bytes requests hold together, and how many of them one source
+// may hold: never more than are still free. One source alone gets half of all, two that
+// storm get a third each, and whoever holds little always finds room. A source's only
+// request may have whatever is free: none is too large for its share.
 type Budget struct {
-	limit int64
-	used  atomic.Int64
+	limit  int64
+	used   atomic.Int64
+	shares sync.Map // id of a source → *Share; there are no more than sources were ever named
+}
+
+// Share is what one source holds of the budget.
+type Share struct {
+	budget *Budget
+	held   atomic.Int64
 }
 
 // NewBudget allows limit bytes.
 func NewBudget(limit int64) *Budget { return &Budget{limit: limit} }
 
-// Take charges n bytes, or nothing when they do not fit: nobody waits for a budget,
-// because whoever waits holds a connection and a client that will send again anyway.
-func (b *Budget) Take(n int64) bool {
+// Of gives a source's share; that of "" is held by requests whose source is not known yet.
+func (b *Budget) Of(source string) *Share {
+	if s, ok := b.shares.Load(source); ok {
+		return s.(*Share)
+	}
+	s, _ := b.shares.LoadOrStore(source, &Share{budget: b})
+	return s.(*Share)
+}
+
+// Take charges n bytes to the source for a request that holds own already, or nothing when
+// they do not fit: nobody waits for a budget, because whoever waits holds a connection and
+// a client that will send again anyway.
+func (s *Share) Take(n, own int64) bool {
+	held := s.held.Add(n)
+	if s.budget.charge(n, held, held == own+n) {
+		return true
+	}
+	s.held.Add(-n)
+	return false
+}
+
+// charge charges n bytes where they fit, and where a source that then holds held bytes
+// leaves as much to others, unless these are of the only request that it has.
+func (b *Budget) charge(n, held int64, only bool) bool {
 	for {
 		used := b.used.Load()
-		if used+n > b.limit {
+		free := b.limit - used - n
+		if free < 0 || held > free && !only {
 			return false
 		}
 		if b.used.CompareAndSwap(used, used+n) {
@@ -30,7 +62,20 @@ func (b *Budget) Take(n int64) bool {
 }
 
 // Give returns n bytes.
-func (b *Budget) Give(n int64) { b.used.Add(-n) }
+func (s *Share) Give(n int64) {
+	s.held.Add(-n)
+	s.budget.used.Add(-n)
+}
+
+// adopt moves n bytes, all that a request holds, from another share to this one.
+func (s *Share) adopt(n int64, from *Share) bool {
+	if held := s.held.Add(n); held > n && held > s.budget.limit-s.budget.used.Load() {
+		s.held.Add(-n)
+		return false
+	}
+	from.held.Add(-n)
+	return true
+}
 
 // Used is how many bytes are charged.
 func (b *Budget) Used() int64 { return b.used.Load() }

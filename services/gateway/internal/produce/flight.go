@@ -36,6 +36,7 @@ type Flight struct {
 	Headers []Header      // those that all records share
 
 	hangar  *Hangar
+	share   *Share // of whoever it belongs to
 	body    *buffer
 	charged int64 // of the budget
 	large   bool  // too large to be kept in a pool as it is
@@ -52,13 +53,14 @@ type Flight struct {
 	promise func(*kgo.Record, error)
 }
 
-// Begin admits a request whose body is expected to have n bytes (0 = unknown). False
-// means that the budget does not allow it now.
-func (h *Hangar) Begin(n int) (*Flight, bool) {
+// Begin admits a request of a source, "" where it is not known yet, whose body is expected
+// to have n bytes (0 = unknown). False means that the budget does not allow it now.
+func (h *Hangar) Begin(source string, n int) (*Flight, bool) {
 	f, _ := h.flights.Get().(*Flight)
 	if f == nil {
 		f = h.newFlight()
 	}
+	f.share = h.Budget.Of(source)
 	if !f.setBody(n) {
 		h.flights.Put(f)
 		return nil, false
@@ -78,6 +80,20 @@ func (h *Hangar) newFlight() *Flight {
 		f.finish(1)
 	}
 	return f
+}
+
+// Belong charges what the flight holds to the source that it turned out to be of. False
+// means that the source holds its share already.
+func (f *Flight) Belong(source string) bool {
+	to := f.hangar.Budget.Of(source)
+	if to == f.share {
+		return true
+	}
+	if !to.adopt(f.charged, f.share) {
+		return false
+	}
+	f.share = to
+	return true
 }
 
 // Fill reads the body: at most limit bytes, or ErrTooLarge; ErrFull when the budget
@@ -149,7 +165,7 @@ func (f *Flight) DropBody() {
 
 // Reserve charges n bytes that the flight holds outside its buffers.
 func (f *Flight) Reserve(n int64) bool {
-	if !f.hangar.Budget.Take(n) {
+	if !f.share.Take(n, f.charged) {
 		return false
 	}
 	f.charged += n
@@ -158,7 +174,7 @@ func (f *Flight) Reserve(n int64) bool {
 
 // Return gives back n bytes that were reserved.
 func (f *Flight) Return(n int64) {
-	f.hangar.Budget.Give(n)
+	f.share.Give(n)
 	f.charged -= n
 }
 
@@ -176,7 +192,7 @@ func (f *Flight) give(b *buffer) {
 	}
 	size := int64(cap(b.bytes))
 	f.hangar.buffers.put(b)
-	f.hangar.Budget.Give(size)
+	f.share.Give(size)
 	f.charged -= size
 }
 
@@ -249,20 +265,21 @@ func (f *Flight) unref(n int) {
 	}
 }
 
-// keepRecords and keepBytes bound what an idle flight keeps room for.
+// What an idle flight keeps room for.
 const (
 	keepRecords = 1024
-	keepBytes   = 256 << 10
+	keepBytes   = 256 << 10     // of its body
+	keepIntake  = 8 * keepBytes // of what was made of it: inheritance and rules can make much of a small body
 )
 
 func (f *Flight) land() {
 	f.DropBody()
-	f.hangar.Budget.Give(f.charged)
+	f.share.Give(f.charged)
 	f.charged = 0
 	clear(f.records)
 	clear(f.Headers)
 	f.records, f.Headers, f.Scratch = f.records[:0], f.Headers[:0], f.Scratch[:0]
-	if f.large {
+	if f.large || f.Intake.Size() > keepIntake {
 		f.Intake, f.records, f.large = intake.Intake{}, nil, false
 	}
 	f.failure.Store(nil)

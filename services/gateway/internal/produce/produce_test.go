@@ -16,6 +16,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"pgregory.net/rapid"
+
+	"weir/services/gateway/internal/intake"
 )
 
 func TestSizes(t *testing.T) {
@@ -37,7 +39,7 @@ func TestBudgetIsGivenBack(t *testing.T) {
 		h := NewHangar(limit)
 		var flights []*Flight
 		for range rapid.IntRange(1, 20).Draw(t, "flights") {
-			f, ok := h.Begin(rapid.IntRange(0, limit).Draw(t, "expected"))
+			f, ok := h.Begin("a", rapid.IntRange(0, limit).Draw(t, "expected"))
 			if !ok {
 				continue
 			}
@@ -73,12 +75,12 @@ func TestFillReadsWhateverTheReaderDoes(t *testing.T) {
 		"byte by byte":  iotest.OneByteReader(strings.NewReader(text)),
 		"data with EOF": iotest.DataErrReader(strings.NewReader(text)),
 	} {
-		f, ok := NewHangar(1 << 20).Begin(0)
+		f, ok := NewHangar(1<<20).Begin("a", 0)
 		require.True(t, ok)
 		require.NoError(t, f.Fill(r, len(text)), name)
 		require.Equal(t, text, string(f.Body))
 	}
-	f, _ := NewHangar(1 << 20).Begin(0)
+	f, _ := NewHangar(1<<20).Begin("a", 0)
 	require.ErrorIs(t, f.Fill(iotest.TimeoutReader(iotest.HalfReader(strings.NewReader(text))), len(text)), iotest.ErrTimeout)
 }
 
@@ -99,7 +101,7 @@ func onKafka(t *testing.T, budget int64, f func(t *testing.T, c *kfake.Cluster, 
 
 func load(t *testing.T, h *Hangar, topic string, n int) *Flight {
 	t.Helper()
-	f, ok := h.Begin(1000)
+	f, ok := h.Begin("a", 1000)
 	require.True(t, ok)
 	require.NoError(t, f.Fill(strings.NewReader(strings.Repeat("x", 1000)), 1000))
 	require.True(t, f.Room(n))
@@ -118,7 +120,7 @@ func TestDeliver(t *testing.T) {
 			synctest.Wait() // the last acknowledgement wakes Deliver before it lets go of its record
 			require.Zero(t, h.Budget.Used())
 		}
-		f, _ := h.Begin(0)
+		f, _ := h.Begin("a", 0)
 		require.NoError(t, p.Deliver(f), "a flight may carry nothing")
 		f.Release()
 		var n int64
@@ -246,11 +248,28 @@ func BenchmarkFlight(b *testing.B) {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				f, _ := h.Begin(len(body))
+				f, _ := h.Begin("a", len(body))
 				_ = f.Fill(strings.NewReader(body), 1<<20)
 				f.Room(n)
 				f.Release()
 			}
 		})
+	}
+}
+
+// A small body of which much was made leaves no large buffers with an idle flight.
+func TestAnIdleFlightIsSmall(t *testing.T) {
+	h := NewHangar(64 << 20)
+	for name, c := range map[string]struct {
+		context int
+		isKept  bool
+	}{"usual": {10, true}, "inherits much": {30 << 10, false}} {
+		f, ok := h.Begin("a", 0)
+		require.True(t, ok)
+		body := `{"context":{"x":"` + strings.Repeat("x", c.context) + `"},"batch":[` + strings.TrimSuffix(strings.Repeat(`{"type":"page","userId":"u"},`, 200), ",") + `]}`
+		require.NoError(t, f.Fill(strings.NewReader(body), 1<<20))
+		require.NoError(t, f.Intake.Parse(intake.Request{Body: f.Body, NewID: func(dst []byte) []byte { return append(dst, 'x') }}))
+		f.Release()
+		require.Equal(t, c.isKept, f.Intake.Size() > 0, name)
 	}
 }

@@ -3,7 +3,6 @@ package rpcapi
 import (
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"strconv"
 	"strings"
 	"time"
@@ -26,8 +25,10 @@ type fault struct {
 	code    connect.Code
 	name    string // as the HTTP API names it
 	message string
-	reason  string // for metrics: a closed set; "" = name
-	again   bool   // the client should send it again, and when is said
+	reason  string        // for metrics: a closed set; "" = name
+	again   bool          // the client should send it again, and when is said
+	wait    time.Duration // of again: not before; 0 = soon
+	source  string        // whose fault it is, where a message named it
 }
 
 var (
@@ -74,8 +75,10 @@ func ofRefusal(r *ingest.Refusal) fault {
 	case ingest.TooLarge:
 	case ingest.Unauthorized:
 		f.code = connect.CodeUnauthenticated
-	case ingest.Disabled:
+	case ingest.Disabled, ingest.Foreign:
 		f.code = connect.CodePermissionDenied
+	case ingest.Limited:
+		f.code, f.again, f.wait, f.source = connect.CodeResourceExhausted, true, r.Wait, r.Source
 	case ingest.Overloaded:
 		f.code, f.reason, f.again = connect.CodeResourceExhausted, "buffer_full", true
 	case ingest.Late:
@@ -102,7 +105,7 @@ func (f fault) err() *connect.Error {
 	e := connect.NewError(f.code, f)
 	detail(e, &errdetails.ErrorInfo{Reason: strings.ToUpper(f.name), Domain: "weir"})
 	if f.again {
-		seconds := 1 + rand.IntN(4) // spread, so that they do not come back together
+		seconds := ingest.Again(f.wait)
 		detail(e, &errdetails.RetryInfo{RetryDelay: durationpb.New(time.Duration(seconds) * time.Second)})
 		e.Meta().Set("Retry-After", strconv.Itoa(seconds))
 		e.Meta().Set("Grpc-Retry-Pushback-Ms", strconv.Itoa(seconds*1000))

@@ -13,7 +13,6 @@ import (
 
 	"weir/services/gateway/internal/caller"
 	"weir/services/gateway/internal/produce"
-	"weir/services/gateway/internal/source"
 )
 
 // Call is one call that has ended, for metrics and the access log.
@@ -35,7 +34,8 @@ type call struct {
 	w       http.ResponseWriter
 	r       *http.Request
 	start   time.Time
-	source  *source.Source  // whose key came in a header; nil = the message must name one
+	key     []byte          // in a header; empty = the message must name one
+	origin  string          // of the page that a browser sends from; "" = no browser says one
 	flight  *produce.Flight // of a unary call
 	meter   *meter          // of a stream
 	trace   string
@@ -51,6 +51,9 @@ func (c *call) settle(f *fault) {
 	c.settled, c.Code = true, "ok"
 	if f != nil {
 		c.Code, c.Reason = f.code.String(), f.label()
+		if f.source != "" {
+			c.Source = f.source
+		}
 	}
 }
 

@@ -30,6 +30,7 @@ import (
 	"weir/services/gateway/internal/ingest"
 	"weir/services/gateway/internal/intake"
 	"weir/services/gateway/internal/produce"
+	"weir/services/gateway/internal/source"
 
 	ingestv1 "weir/proto/weir/ingest/v1"
 	"weir/proto/weir/ingest/v1/ingestv1connect"
@@ -43,7 +44,8 @@ type Options struct {
 	MaxBody   int // bytes of a message, decompressed
 	MaxEvents int // of a message; what is far beyond is not even noted
 	Trusted   []netip.Prefix
-	Serving   func() bool // what the health check says
+	Serving   func() bool            // what the health check says
+	Replaced  func() <-chan struct{} // closed once others take the place of the sources in force: open streams look again
 
 	Log        *slog.Logger
 	Propagator propagation.TextMapPropagator
@@ -77,7 +79,7 @@ func New(o Options) *Handler {
 func (h *Handler) options() []connect.HandlerOption {
 	decoding := decoding{most: 4 * h.opts.MaxEvents, buffers: &h.buffers} // more are refused by intake, whatever they are
 	decompressor := func() connect.Decompressor {
-		return &unzip{charge: charge{budget: h.opts.Hangar.Budget, limit: int64(h.opts.MaxBody)}}
+		return &unzip{charge: charge{share: h.opts.Hangar.Budget.Of(""), limit: int64(h.opts.MaxBody)}}
 	}
 	return []connect.HandlerOption{
 		connect.WithCodec(binary{decoding}),
@@ -146,17 +148,22 @@ func (h *Handler) serve(c *call) {
 	}
 }
 
-// identify finds the source of the key in the header, and the trace, before anything is read.
-func (h *Handler) identify(c *call) (err error) {
-	if authorization := c.r.Header["Authorization"]; len(authorization) > 0 {
-		if key := caller.AnyKey(authorization[0]); len(key) > 0 {
-			if c.source, err = h.opts.Ingester.Authorize(key); err != nil {
-				return err
-			}
-			c.Source = c.source.ID
-		}
+// identify finds the key in the header, and whether its source may send now, before anything is read.
+func (h *Handler) identify(c *call) error {
+	c.origin = caller.Origin(c.r)
+	authorization := c.r.Header["Authorization"]
+	if len(authorization) == 0 {
+		return nil
 	}
-	return nil
+	if c.key = caller.AnyKey(authorization[0]); len(c.key) == 0 {
+		return nil
+	}
+	s, err := h.opts.Ingester.Authorize(c.key, c.origin)
+	if err != nil {
+		return err
+	}
+	c.Source = s.ID
+	return h.opts.Ingester.Admit(s)
 }
 
 // refuse answers a call that the library has not seen.
@@ -191,7 +198,7 @@ func (h *Handler) serveUnary(c *call) {
 		h.refuse(c, tooLarge)
 		return
 	}
-	f, ok := h.opts.Hangar.Begin(int(c.r.ContentLength) + 1) // one more: its end is seen without growing
+	f, ok := h.opts.Hangar.Begin(c.Source, int(c.r.ContentLength)+1) // one more: its end is seen without growing
 	if !ok {
 		h.refuse(c, overloaded)
 		return
@@ -244,16 +251,29 @@ func (h *Handler) store(c *call, m *request) error {
 }
 
 func (h *Handler) requestOf(c *call, m *request, id string) (ingest.Request, error) {
-	r := ingest.Request{
-		Route: intake.List, Ends: m.ends, Source: c.source, ID: id, ReceivedAt: time.Now(),
+	s, err := h.sourceOf(c, m)
+	if err != nil {
+		return ingest.Request{}, err
+	}
+	return ingest.Request{
+		Route: intake.List, Ends: m.ends, Source: s, Origin: c.origin, ID: id, ReceivedAt: time.Now(),
 		ClientIP: caller.Address(c.r, h.opts.Trusted), TraceParent: c.trace,
+	}, nil
+}
+
+// sourceOf finds the source of the key in the header, else in the message; nil where the events must name one. It looks
+// for each message anew: while a stream is open its key may be taken away, and other limits and rules may come to hold.
+func (h *Handler) sourceOf(c *call, m *request) (*source.Source, error) {
+	key := c.key
+	if len(key) == 0 {
+		key = []byte(m.key)
 	}
-	if r.Source != nil || m.key == "" {
-		return r, nil
+	if len(key) == 0 {
+		return nil, nil
 	}
-	var err error
-	if r.Source, err = h.opts.Ingester.Authorize([]byte(m.key)); err == nil {
-		c.Source = r.Source.ID
+	s, err := h.opts.Ingester.Authorize(key, c.origin)
+	if err == nil {
+		c.Source = s.ID
 	}
-	return r, err
+	return s, err
 }

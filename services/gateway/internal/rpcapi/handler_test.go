@@ -26,7 +26,8 @@ func serve(t *testing.T, lookup func([]byte) (*source.Source, bool)) (*Handler, 
 	h := New(Options{
 		Ingester: ingest.New(ingest.Options{Lookup: lookup, Observe: func(ingest.Outcome) {}}),
 		Hangar:   produce.NewHangar(1 << 20), Gate: gate.New(), MaxBody: 64 << 10, MaxEvents: 10, Serving: func() bool { return true },
-		Log: slog.New(slog.DiscardHandler), Propagator: propagation.TraceContext{}, Observe: func(c Call) { calls <- c }, Started: func() {},
+		Replaced: func() <-chan struct{} { return nil },
+		Log:      slog.New(slog.DiscardHandler), Propagator: propagation.TraceContext{}, Observe: func(c Call) { calls <- c }, Started: func() {},
 	})
 	h.opts.Gate.Open()
 	server := httptest.NewUnstartedServer(h)
@@ -102,7 +103,7 @@ func TestUnknownProcedures(t *testing.T) {
 func TestMeter(t *testing.T) {
 	budget := produce.NewBudget(20_000)
 	began := 0
-	m := &meter{ReadCloser: http.NoBody, charge: charge{budget: budget, limit: 9000}, began: func() { began++ }}
+	m := &meter{ReadCloser: http.NoBody, charge: charge{share: budget.Of("a"), limit: 9000}, began: func() { began++ }}
 	read := func(n int) error {
 		m.ReadCloser = readCloser{strings.NewReader(strings.Repeat("x", n))}
 		_, err := m.Read(make([]byte, n))
@@ -115,7 +116,7 @@ func TestMeter(t *testing.T) {
 	require.ErrorIs(t, read(6000), tooLarge)
 	m.settle()
 	require.Zero(t, budget.Used())
-	require.True(t, budget.Take(15_000))
+	require.True(t, budget.Of("b").Take(15_000, 0))
 	require.ErrorIs(t, read(4000), overloaded)
 	m.settle()
 	require.EqualValues(t, 15_000, budget.Used())

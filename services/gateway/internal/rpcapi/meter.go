@@ -17,10 +17,10 @@ const step = 4 << 10
 
 // charge is what a message holds before it has a flight.
 type charge struct {
-	budget *produce.Budget
-	limit  int64 // of the message
-	bytes  int64 // of the message, so far
-	taken  int64
+	share *produce.Share // of whoever sends it; while it is unpacked nobody knows who that is
+	limit int64          // of the message
+	bytes int64          // of the message, so far
+	taken int64
 }
 
 // grow charges n bytes more of the message.
@@ -30,7 +30,7 @@ func (c *charge) grow(n int) *connect.Error {
 	}
 	if need := held*c.bytes - c.taken; need > 0 {
 		need = (need + step - 1) / step * step
-		if !c.budget.Take(need) {
+		if !c.share.Take(need, c.taken) {
 			return overloaded.err()
 		}
 		c.taken += need
@@ -40,7 +40,7 @@ func (c *charge) grow(n int) *connect.Error {
 
 // settle gives everything back.
 func (c *charge) settle() {
-	c.budget.Give(c.taken)
+	c.share.Give(c.taken)
 	c.bytes, c.taken = 0, 0
 }
 

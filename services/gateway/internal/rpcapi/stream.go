@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"connectrpc.com/connect"
@@ -14,6 +15,7 @@ import (
 
 	"weir/services/gateway/internal/ingest"
 	"weir/services/gateway/internal/produce"
+	"weir/services/gateway/internal/source"
 
 	ingestv1 "weir/proto/weir/ingest/v1"
 )
@@ -45,7 +47,10 @@ type stream struct {
 
 	inside chan pending // handed to Kafka's client, not answered
 	why    *fault       // why the reader ended; nil = the client has sent all. Read once inside is closed
+	failed bool         // Kafka did not take a message
 	line   line
+
+	ousted atomic.Pointer[fault] // the stream's key is not good any more; nil = it is
 }
 
 // serveStream lifts the bounds that the server has for one request, in whose place the stream has its own.
@@ -57,7 +62,7 @@ func (h *Handler) serveStream(c *call) {
 	}
 	ctx, end := h.span(c)
 	defer end()
-	c.meter = &meter{ReadCloser: c.r.Body, charge: charge{budget: h.opts.Hangar.Budget, limit: int64(h.opts.MaxBody)}}
+	c.meter = &meter{ReadCloser: c.r.Body, charge: charge{share: h.opts.Hangar.Budget.Of(c.Source), limit: int64(h.opts.MaxBody)}}
 	defer c.meter.settle()
 	r := c.r.WithContext(context.WithValue(ctx, callKey{}, c))
 	r.Body = c.meter
@@ -90,14 +95,16 @@ func (s *stream) run(ctx context.Context) (why *fault) {
 		cancel()
 		s.line.cut()
 		for p := range s.inside { // until the reader has ended
-			s.h.opts.Ingester.Abandon(p.flight, p.started)
+			s.h.opts.Ingester.Abandon(p.flight, p.started, s.failed)
 			p.flight.Release()
 		}
 		reader.Wait()
 	}()
-	drained := s.h.opts.Gate.Drained()
+	drained, replaced := s.h.opts.Gate.Drained(), s.follow()
 	for {
 		select {
+		case <-replaced:
+			replaced = s.follow()
 		case <-drained:
 			drained = nil
 			s.line.cut() // what is inside is answered
@@ -112,10 +119,27 @@ func (s *stream) run(ctx context.Context) (why *fault) {
 	}
 }
 
+// follow looks at the key that the stream has in its header: where it is not good any more, nothing more is read. It
+// says when to look again; a key in a message is looked at with the message.
+func (s *stream) follow() <-chan struct{} {
+	if len(s.c.key) == 0 {
+		return nil
+	}
+	replaced := s.h.opts.Replaced()
+	if _, err := s.h.opts.Ingester.Authorize(s.c.key, s.c.origin); err != nil {
+		f := faultOf(err)
+		s.ousted.Store(&f)
+		s.line.cut() // what is inside is answered
+		return nil
+	}
+	return replaced
+}
+
 // answer waits for a message's outcome and tells the client.
 func (s *stream) answer(p pending) *fault {
 	response, err := s.finish(p)
 	if err != nil {
+		s.failed = true
 		f := faultOf(err)
 		return &f
 	}
@@ -186,6 +210,9 @@ func (s *stream) receive(m *numbered) (more bool, why *fault) {
 
 // ended says why no more can be read.
 func (s *stream) ended(err error) *fault {
+	if ousted := s.ousted.Load(); ousted != nil {
+		return ousted
+	}
 	select {
 	case <-s.h.opts.Gate.Drained():
 		return &draining
@@ -212,7 +239,7 @@ func (s *stream) start(ctx context.Context, m *numbered) (pending, error) {
 	if err != nil {
 		return p, err
 	}
-	f, ok := s.h.opts.Hangar.Begin(len(m.body))
+	f, ok := s.h.opts.Hangar.Begin(idOf(r.Source), len(m.body))
 	if !ok {
 		return p, produce.ErrFull
 	}
@@ -231,4 +258,12 @@ func (s *stream) start(ctx context.Context, m *numbered) (pending, error) {
 		p.flight = f
 	}
 	return p, err
+}
+
+// idOf is whose budget a message is charged to at first: "" where its events name the source.
+func idOf(s *source.Source) string {
+	if s == nil {
+		return ""
+	}
+	return s.ID
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"weir/pkg/lake"
+	"weir/services/gateway/internal/intake"
 )
 
 // maxFile bounds sources.yaml: some 100,000 sources.
@@ -40,8 +41,30 @@ func Check(path string) []error {
 	return nil
 }
 
-// Load reads and parses a file.
+// Load reads and parses a file, for whoever takes events.
 func Load(path string) (*Index, error) {
+	text, err := readFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return Parse(path, text, FileSecrets(path))
+}
+
+// LoadList reads and parses a file, for whoever only looks at it: the keys of its HMACs
+// need not be there.
+func LoadList(path string) ([]*Source, error) {
+	text, err := readFile(path)
+	if err != nil {
+		return nil, err
+	}
+	x, err := Parse(path, text, nil)
+	if err != nil {
+		return nil, err
+	}
+	return x.sources, nil
+}
+
+func readFile(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -54,17 +77,18 @@ func Load(path string) (*Index, error) {
 	if len(text) > maxFile {
 		return nil, fmt.Errorf("%s is larger than %d bytes", path, maxFile)
 	}
-	return Parse(path, text)
+	return text, nil
 }
 
 // Parse reads the text of sources.yaml. Every fault is reported, each by its line in
 // the file that path names; nothing that could be a key is part of a fault.
-func Parse(path string, text []byte) (*Index, error) {
+func Parse(path string, text []byte, secrets Secrets) (*Index, error) {
 	b := builder{
-		path:   path,
+		path: path, secrets: secrets,
 		index:  &Index{plain: make(map[digest]*Source)},
 		ids:    make(map[string]int),
 		owners: make(map[string]origin),
+		salts:  make(map[string]int),
 	}
 	for i, f := range b.read(text) {
 		b.add(i+1, f)
@@ -73,15 +97,20 @@ func Parse(path string, text []byte) (*Index, error) {
 	if len(b.faults) > 0 {
 		return nil, b.told()
 	}
+	for _, s := range b.index.sources {
+		s.Rules = intake.NewRules(s.Policy)
+	}
 	return b.index, nil
 }
 
 type builder struct {
-	path   string
-	index  *Index
-	ids    map[string]int    // id → place
-	owners map[string]origin // write key as written → where it stands first
-	faults []fault
+	path    string
+	secrets Secrets
+	index   *Index
+	ids     map[string]int    // id → place
+	owners  map[string]origin // write key as written → where it stands first
+	salts   map[string]int    // salt → place in index.salted
+	faults  []fault
 }
 
 type fault struct {
@@ -111,7 +140,10 @@ func (b *builder) add(place int, f form) {
 		b.faultOf(f.id.line, place, f.id.text, "source %d has the same id", first)
 	}
 	b.ids[f.id.text] = place
-	s := &Source{ID: f.id.text, Key: []byte(f.id.text), Name: f.name.text, Enabled: !f.disabled}
+	s := &Source{
+		ID: f.id.text, Key: []byte(f.id.text), Name: f.name.text, Enabled: !f.disabled, WriteKeys: len(f.keys),
+		Limits: f.policy.limits, Origins: f.policy.origins, Policy: f.policy.event,
+	}
 	b.index.sources = append(b.index.sources, s)
 	if s.Enabled && !f.hasKeys {
 		b.faultOf(f.line, place, s.ID, "write_keys is empty: nobody could send for it")
@@ -138,10 +170,20 @@ func (b *builder) addKey(place int, s *Source, key writeKey) {
 	case fault != "":
 		b.faultOf(key.line, place, s.ID, "write key %d: %s", key.nth, fault)
 	case isSalted:
-		b.index.salted = append(b.index.salted, salted{salt: salt, sum: sum, source: s})
+		b.addSalted(salt, sum, s)
 	default:
 		b.index.plain[sum] = s
 	}
+}
+
+func (b *builder) addSalted(salt string, sum digest, s *Source) {
+	at, ok := b.salts[salt]
+	if !ok {
+		at = len(b.index.salted)
+		b.salts[salt] = at
+		b.index.salted = append(b.index.salted, salted{salt: salt, sums: make(map[digest]*Source)})
+	}
+	b.index.salted[at].sums[sum] = s
 }
 
 // findHidden reports a key that stands plain at one source and salted at another.

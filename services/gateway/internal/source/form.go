@@ -16,6 +16,7 @@ type form struct {
 	disabled   bool
 	hasKeys    bool // something stands under write_keys
 	keys       []writeKey
+	policy     policy
 	unreadable bool // it is no source at all
 }
 
@@ -60,7 +61,8 @@ func (b *builder) source(place int, n *yaml.Node) form {
 	line := n.Line
 	n = resolve(n)
 	f := form{line: line, unreadable: n.Kind != yaml.MappingNode}
-	fields := b.fields(n, "id", "name", "enabled", "write_keys")
+	fields := b.fields(n, "id", "name", "enabled", "write_keys",
+		"limits", "allowed_origins", "ip", "drop", "hmac", "blocked_events", "suppressed_users")
 	f.id = b.scalar(place, line, "id", fields["id"])
 	f.name = b.scalar(place, line, "name", fields["name"])
 	if enabled := fields["enabled"]; enabled != nil && !isNull(enabled) {
@@ -70,6 +72,7 @@ func (b *builder) source(place int, n *yaml.Node) form {
 		}
 		f.disabled = !yes
 	}
+	f.policy = b.policy(place, fields)
 	keys := fields["write_keys"]
 	if keys == nil || isNull(keys) {
 		return f

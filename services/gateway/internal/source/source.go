@@ -1,5 +1,5 @@
-// Package source knows who may send: the sources of sources.yaml and their write
-// keys. A key is looked up by its digest, never compared byte by byte, so that the
+// Package source knows who may send, and on which terms: the sources of sources.yaml
+// with their write keys, limits and rules. A key is looked up by its digest, never compared byte by byte, so that the
 // time a lookup takes says nothing about the keys, and a file that cannot be read
 // or is wrong never takes the last good sources away. It does not decide what a
 // request without a known key is answered; httpapi does. Owned by the gateway.
@@ -7,34 +7,41 @@ package source
 
 import (
 	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/hex"
 	"strings"
 	"sync"
 	"sync/atomic"
+
+	"weir/services/gateway/internal/intake"
+	"weir/services/gateway/internal/quota"
 )
 
-// Source is one sender of events.
+// Source is one sender of events. It does not change: an edit makes another one.
 type Source struct {
-	ID      string
-	Key     []byte // the ID, as the key of its records
-	Name    string
-	Enabled bool
+	ID        string
+	Key       []byte // the ID, as the key of its records
+	Name      string
+	Enabled   bool
+	WriteKeys int // how many it has
+
+	Limits  quota.Limits
+	Origins []string      // of browsers' pages that may send; none = all may
+	Policy  intake.Policy // as it was written
+	Rules   *intake.Rules // the policy made ready; nil = every event is stored as it comes
 }
 
 // digest is the SHA-256 of a write key: what the index is keyed by.
 type digest [sha256.Size]byte
 
-// salted is a write key that sources.yaml holds as sha256:<salt>:<hex>: the
-// SHA-256 of the salt followed by the key.
+// salted are the write keys that sources.yaml holds as sha256:<salt>:<hex> with one salt:
+// the SHA-256 of the salt followed by the key.
 type salted struct {
-	salt   string
-	sum    digest
-	source *Source
+	salt string
+	sums map[digest]*Source
 }
 
 // maxMisses bounds what is remembered of unknown keys; whoever tries many keys
-// makes lookups slower, by the hashes of the salted ones, and nothing larger.
+// makes lookups slower, by a hash for every salt there is, and nothing larger.
 const maxMisses = 4096
 
 // Index finds the source of a write key. It is immutable but for what it remembers
@@ -70,15 +77,14 @@ func (x *Index) Lookup(key []byte) (*Source, bool) {
 	return s, s != nil
 }
 
-// search tries every salted key, without stopping at the first that fits.
+// search tries every salt, without stopping at the first that fits.
 func (x *Index) search(key []byte) (found *Source) {
 	buf := make([]byte, 0, 256)
 	for i := range x.salted {
 		k := &x.salted[i]
 		buf = append(append(buf[:0], k.salt...), key...)
-		sum := sha256.Sum256(buf)
-		if subtle.ConstantTimeCompare(sum[:], k.sum[:]) == 1 {
-			found = k.source
+		if s := k.sums[sha256.Sum256(buf)]; s != nil {
+			found = s
 		}
 	}
 	return found

@@ -15,7 +15,7 @@ import (
 
 func parse(t *testing.T, text string) *Index {
 	t.Helper()
-	x, err := Parse("sources.yaml", []byte(text))
+	x, err := Parse("sources.yaml", []byte(text), nil)
 	require.NoError(t, err)
 	return x
 }
@@ -68,7 +68,7 @@ sources:
   - {id: ok, write_keys: []}
   - {id: "..", write_keys: [secret-2]}
   - {id: hidden, write_keys: ["`+HashKey("x", "secret-2")+`"]}
-`))
+`), nil)
 	require.Error(t, err)
 	require.NotContains(t, err.Error(), "secret")
 	for _, want := range []string{
@@ -113,10 +113,10 @@ sources:
 	require.Equal(t, []string{
 		`2: unknown field: want sources`,
 		`5: source 1: write_keys: want a list`,
-		`6: want id, name, enabled, write_keys`,
+		`6: want id, name, enabled, write_keys, limits, allowed_origins, ip, drop, hmac, blocked_events, suppressed_users`,
 		`7: source 3: id: want a text`,
 		`8: source 3: enabled: want true or false`,
-		`9: unknown field: want id, name, enabled, write_keys`,
+		`9: unknown field: want id, name, enabled, write_keys, limits, allowed_origins, ip, drop, hmac, blocked_events, suppressed_users`,
 		`11: id is set twice`,
 		`13: source 4: write key 1: want a text`,
 		`15: source 4 (id "c"): write key 3 is empty`,
@@ -131,7 +131,7 @@ sources:
 }
 
 func TestFaultsAreBounded(t *testing.T) {
-	_, err := Parse("s.yaml", []byte("sources:\n"+strings.Repeat("- {id: /, enabled: false}\n", 1000)))
+	_, err := Parse("s.yaml", []byte("sources:\n"+strings.Repeat("- {id: /, enabled: false}\n", 1000)), nil)
 	var faults Faults
 	require.ErrorAs(t, err, &faults)
 	require.Len(t, faults, maxFaults+1)
@@ -148,14 +148,14 @@ func TestWrongShapes(t *testing.T) {
 		"sources:\n- id: a\n  write_keys: [*secret-key]",
 		"sources:\n- id: a\n\twrite_keys: [secret-key]",
 	} {
-		_, err := Parse("sources.yaml", []byte(text))
+		_, err := Parse("sources.yaml", []byte(text), nil)
 		require.Error(t, err, text)
 		require.NotContains(t, err.Error(), "secret")
 	}
 	for _, text := range []string{"", "sources: []", "# nobody yet\n", "sources:\n", "---\n"} {
 		require.Empty(t, parse(t, text).Sources())
 	}
-	_, err := Parse("s.yaml", []byte("sources:\n- id: a\n  write_keys: [k\n- id: b\n"))
+	_, err := Parse("s.yaml", []byte("sources:\n- id: a\n  write_keys: [k\n- id: b\n"), nil)
 	require.Regexp(t, `^s\.yaml:\d: did not find expected ',' or '\]'$`, err.Error())
 	x := parse(t, "sources: [{id: 7, name: &n yes, enabled: on, write_keys: [8, *n]}, {id: b, enabled: off}]")
 	require.Equal(t, "7", x.Sources()[0].ID)
@@ -252,7 +252,7 @@ func TestFollowReportsChangesWhileOthersLookUp(t *testing.T) {
 }
 
 func BenchmarkLookup(b *testing.B) {
-	x, err := Parse("sources.yaml", []byte("sources: [{id: a, write_keys: [plain-key-of-usual-length, '"+HashKey("salt", "salted-key-of-usual-length")+"']}]"))
+	x, err := Parse("sources.yaml", []byte("sources: [{id: a, write_keys: [plain-key-of-usual-length, '"+HashKey("salt", "salted-key-of-usual-length")+"']}]"), nil)
 	require.NoError(b, err)
 	for _, key := range []string{"plain-key-of-usual-length", "salted-key-of-usual-length"} {
 		b.Run(key[:5], func(b *testing.B) {

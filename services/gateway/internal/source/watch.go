@@ -2,6 +2,8 @@ package source
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"sync/atomic"
 	"time"
 
@@ -17,10 +19,27 @@ type Reload struct {
 // Watcher holds the sources of a file and follows its changes.
 type Watcher struct {
 	path    string
-	current atomic.Pointer[Index]
+	current atomic.Pointer[inForce]
 	seen    filestamp.Stamp
 	failure string // why the content last seen was refused; "" = it is in force
 }
+
+// inForce are sources, until others are in their place.
+type inForce struct {
+	*Index
+	replaced chan struct{} // closed then
+}
+
+// put puts sources in force.
+func (w *Watcher) put(x *Index) {
+	if old := w.current.Swap(&inForce{Index: x, replaced: make(chan struct{})}); old != nil {
+		close(old.replaced)
+	}
+}
+
+// Replaced is closed once others take the place of the sources that are in force now. Who keeps a key for long takes it
+// before looking the key up, and looks again then.
+func (w *Watcher) Replaced() <-chan struct{} { return w.current.Load().replaced }
 
 // Open loads the file. It is an error when that does not work: a gateway that
 // knows no source must not start.
@@ -30,15 +49,30 @@ func Open(path string) (*Watcher, error) {
 	if err != nil {
 		return nil, err
 	}
-	w.current.Store(x)
+	w.put(x)
 	return w, nil
 }
+
+// OpenCopy is Open for a file that something else writes, and perhaps has not yet: then no
+// source is known until it has.
+func OpenCopy(path string) (*Watcher, error) {
+	w, err := Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		w = &Watcher{path: path}
+		w.put(&Index{})
+		return w, nil
+	}
+	return w, err
+}
+
+// Known tells whether any source is in force.
+func (w *Watcher) Known() bool { return len(w.current.Load().sources) > 0 }
 
 // Lookup finds the source of a write key in the sources in force.
 func (w *Watcher) Lookup(key []byte) (*Source, bool) { return w.current.Load().Lookup(key) }
 
 // Index is the sources in force.
-func (w *Watcher) Index() *Index { return w.current.Load() }
+func (w *Watcher) Index() *Index { return w.current.Load().Index }
 
 // Follow looks at the file every interval until ctx ends, and tells report of each
 // change. Looking is polling: it works on every file system, also through the
@@ -75,6 +109,6 @@ func (w *Watcher) look() (Reload, bool) {
 		return Reload{Sources: len(w.current.Load().Sources()), Err: err}, !again
 	}
 	w.failure = ""
-	w.current.Store(x)
+	w.put(x)
 	return Reload{Sources: len(x.Sources())}, true
 }

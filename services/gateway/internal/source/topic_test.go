@@ -1,0 +1,61 @@
+package source
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"weir/pkg/kafka"
+)
+
+func broker(t *testing.T) []kgo.Opt {
+	t.Helper()
+	c, err := kfake.NewCluster(kfake.NumBrokers(1))
+	require.NoError(t, err)
+	t.Cleanup(c.Close)
+	return []kgo.Opt{kgo.SeedBrokers(c.ListenAddrs()...)}
+}
+
+func spec() kafka.TopicSpec { return kafka.Layout{Replication: 1}.Sources("weir.sources") }
+
+// However little comes at a time: the file is written once all is known, and not before.
+func TestTheMirrorWritesNoPartOfTheList(t *testing.T) {
+	const n = 40
+	opts := append(broker(t), kgo.FetchMaxPartitionBytes(1), kgo.FetchMaxBytes(1))
+	topic, err := CreateTopic(t.Context(), opts, spec())
+	require.NoError(t, err)
+	defer topic.Close()
+	for i := range n {
+		r := &kgo.Record{Topic: spec().Name, Key: fmt.Appendf(nil, "s%d", i%n), Value: fmt.Appendf(nil, "{id: s%d, write_keys: [key-%d]}", i, i)}
+		require.NoError(t, topic.client.ProduceSync(t.Context(), r).FirstErr())
+	}
+	path := filepath.Join(t.TempDir(), "copy.yaml")
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var reports []error
+	m := Mirror{
+		Path:   path,
+		Open:   func(ctx context.Context) (*Topic, error) { return OpenTopic(ctx, opts, spec().Name) },
+		Report: func(err error) { reports = append(reports, err); stop() },
+	}
+	m.Run(ctx) // until it has reported once
+	require.Equal(t, []error{nil}, reports)
+	list, err := LoadList(path)
+	require.NoError(t, err)
+	require.Len(t, list, n)
+}
+
+func TestATopicThatIsNoStore(t *testing.T) {
+	opts := broker(t)
+	_, err := OpenTopic(t.Context(), opts, "nowhere")
+	require.ErrorIs(t, err, kafka.ErrNoTopic)
+	deletes := spec()
+	deletes.Config["cleanup.policy"] = "delete"
+	_, err = CreateTopic(t.Context(), opts, deletes)
+	require.ErrorContains(t, err, "is not compacted")
+}
