@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
@@ -14,6 +15,7 @@ import (
 	"weir/services/gateway/internal/ingest"
 	"weir/services/gateway/internal/produce"
 	"weir/services/gateway/internal/source"
+	"weir/services/gateway/internal/spill"
 )
 
 // metrics is the gateway's one observer: the rooms report facts, and here they
@@ -39,6 +41,10 @@ type metrics struct {
 
 	reloads metric.Int64Counter
 
+	spill         atomic.Pointer[spill.Log] // nil = off
+	spillRecords  metric.Int64Counter
+	spillDuration metric.Float64Histogram
+
 	sets   sync.Map // label tuple → metric.MeasurementOption: building one costs more than measuring
 	gauges metric.Registration
 }
@@ -57,6 +63,8 @@ func newMetrics(tel *telemetry.Telemetry, cfg Config, budget *produce.Budget, so
 	m.sendDuration = r.seconds("messaging.client.operation.duration", "From handing a request's records to Kafka's client to the last acknowledgement.")
 	m.sent = r.counter("messaging.client.sent.messages", "{message}", "Records handed to Kafka's client.")
 	m.reloads = r.counter("weir.gateway.sources.reloads", "{reload}", "Changes of the sources file, by outcome.")
+	m.spillRecords = r.counter("weir.gateway.spill.records", "{record}", "Records of the spill by what became of them: spilled, replayed, or cancelled by a late acknowledgement.")
+	m.spillDuration = r.seconds("weir.gateway.spill.commit.duration", "One write and fsync of the spill, of all requests that waited for it.")
 	m.observe(&r, budget, sources)
 	return m, errors.Join(r.errs...)
 }
@@ -66,13 +74,15 @@ func (m *metrics) observe(r *registrar, budget *produce.Budget, sources *source.
 	usage := r.gauge("weir.gateway.produce.buffer.usage", "By", "What unanswered requests and unacknowledged events hold.")
 	limit := r.gauge("weir.gateway.produce.buffer.limit", "By", "What they may hold.")
 	known := r.gauge("weir.gateway.sources", "{source}", "Sources in force.")
+	held := newSpillGauges(r)
 	var err error
 	m.gauges, err = r.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		o.ObserveInt64(usage, budget.Used())
 		o.ObserveInt64(limit, budget.Limit())
 		o.ObserveInt64(known, int64(len(sources.Index().Sources())))
+		held.observe(o, m.spill.Load())
 		return nil
-	}, usage, limit, known)
+	}, append(held.all(), usage, limit, known)...)
 	r.note(err)
 }
 

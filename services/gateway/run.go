@@ -3,10 +3,12 @@
 //
 //	HTTP ── httpapi ── ingest ─┬─ source    whose key is it
 //	                           ├─ intake    what does it say        (pure)
-//	                           └─ produce ── Kafka: events, rejected
+//	                           └─ produce ─┬─ Kafka: events, rejected
+//	                                       └─ spill: a disk, while Kafka is away
 //
 // Its invariant: a client that was answered success will find every event of its
-// request in Kafka, on every replica in sync. It does not read Kafka and knows
+// request in Kafka, on every replica in sync, or will once Kafka takes what the spill
+// holds. It does not read Kafka and knows
 // nothing of the lake; the sink does. Owned by whoever owns the intake of events.
 package gateway
 
@@ -30,6 +32,7 @@ import (
 	"weir/services/gateway/internal/ingest"
 	"weir/services/gateway/internal/produce"
 	"weir/services/gateway/internal/source"
+	"weir/services/gateway/internal/spill"
 )
 
 const (
@@ -45,8 +48,12 @@ type gateway struct {
 	metrics  *metrics
 	sources  *source.Watcher
 	client   *kgo.Client
+	replayer *kgo.Client                  // of what the spill gives back; nil = off
 	topic    atomic.Pointer[lake.TopicID] // that events go to; nil = not known yet
 	limits   produce.Limits
+	budget   *produce.Budget
+	spill    *spill.Log            // nil = off
+	takes    atomic.Pointer[takes] // of the topics; nil = not known yet
 	producer *produce.Producer
 	ingester *ingest.Ingester
 	handler  *httpapi.Handler
@@ -56,7 +63,8 @@ type gateway struct {
 
 // Run serves until ctx ends, then drains and returns nil. ready, unless nil, is
 // called once events are accepted. Kafka need not be there when Run starts: until it
-// is, requests are answered with 503.
+// is, requests are answered with 503, or spilled where an earlier start noted what the
+// topics take.
 func Run(ctx context.Context, cfg Config, tel *telemetry.Telemetry, ready func(addr string)) error {
 	e := edges{listen: net.Listen}
 	if cfg.Listener != nil {
@@ -105,9 +113,10 @@ func (g *gateway) run(ctx context.Context, ready func(addr string)) error {
 	return err
 }
 
-// open waits for Kafka, sees to the topics and lets requests in.
+// open waits for Kafka, sees to the topics and lets requests in; where the spill can take them, at once.
 func (g *gateway) open(ctx context.Context, ready func(addr string)) error {
 	limited := telemetry.NewLimiter(g.tel.Log)
+	admitted := false
 	for pause := 100 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
 		err := g.prepare(ctx)
 		if err == nil {
@@ -116,6 +125,10 @@ func (g *gateway) open(ctx context.Context, ready func(addr string)) error {
 		if errors.Is(err, errCompacted) {
 			return err
 		}
+		if ctx.Err() == nil && !admitted && g.recall() {
+			admitted = true
+			g.admit(ready)
+		}
 		limited.Warn(ctx, "topics", "waiting for Kafka", "err", err)
 		select {
 		case <-ctx.Done():
@@ -123,6 +136,14 @@ func (g *gateway) open(ctx context.Context, ready func(addr string)) error {
 		case <-time.After(pause):
 		}
 	}
+	if !admitted {
+		g.admit(ready)
+	}
+	return g.giveBack(ctx)
+}
+
+// admit lets requests in.
+func (g *gateway) admit(ready func(addr string)) {
 	g.handler.Open()
 	g.tel.Health.SetState(telemetry.Ready)
 	addr := g.listener.Addr().String()
@@ -130,7 +151,6 @@ func (g *gateway) open(ctx context.Context, ready func(addr string)) error {
 	if ready != nil {
 		ready(addr)
 	}
-	return nil
 }
 
 var errCompacted = errors.New("is compacted: Kafka would delete all events of a source but the last")
@@ -154,10 +174,9 @@ func (g *gateway) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	g.limits.Set(map[string]int{g.cfg.Topic: events.MaxMessageBytes, g.cfg.RejectedTopic: rejected.MaxMessageBytes})
-	g.ingester.SetMaxima(events.MaxMessageBytes, rejected.MaxMessageBytes)
+	g.learn(takes{Topic: g.cfg.Topic, Events: events.MaxMessageBytes, RejectedTopic: g.cfg.RejectedTopic, Rejected: rejected.MaxMessageBytes})
 	g.topic.Store(&events.ID)
-	return nil
+	return g.remember()
 }
 
 func (g *gateway) describe(ctx context.Context, topic string) (kafka.Topic, error) {
@@ -180,9 +199,12 @@ func (g *gateway) watchKafka(ctx context.Context) {
 			return
 		}
 		g.tel.Health.Set("kafka", err)
+		spills := g.watchSpill()
 		switch {
 		case err == nil:
 			good = time.Now()
+			g.tel.Health.SetUnable("")
+		case spills:
 			g.tel.Health.SetUnable("")
 		case time.Since(good) >= patience:
 			g.tel.Health.SetUnable("Kafka does not take events: " + err.Error())
@@ -257,7 +279,12 @@ func (g *gateway) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), g.cfg.AckDeadline)
 	defer cancel()
 	if err := g.producer.Close(ctx); err != nil {
-		g.tel.Log.Warn("events of requests answered with 503 were dropped", "err", err)
+		g.tel.Log.Warn("events of requests answered with 503 were dropped, those of the spill stay there", "err", err)
+	}
+	if g.spill != nil { // after the client: what it said last is noted
+		if err := g.spill.Close(); err != nil {
+			g.tel.Log.Warn("the spill could not be closed well", "err", err)
+		}
 	}
 	if err := g.metrics.close(); err != nil {
 		g.tel.Log.Warn("metrics could not be unregistered", "err", err)

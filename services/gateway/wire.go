@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -43,13 +44,20 @@ func wire(cfg Config, tel *telemetry.Telemetry, e edges) (_ *gateway, err error)
 		return nil, fmt.Errorf("load the sources: %w", err)
 	}
 	hangar := produce.NewHangar(int64(cfg.inFlight()))
+	g.budget = hangar.Budget
 	if g.metrics, err = newMetrics(tel, cfg, hangar.Budget, g.sources); err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
-	if err := g.openClient(e.client); err != nil {
+	if err := g.openSpill(); err != nil {
 		return nil, err
 	}
-	g.producer = produce.New(g.client, produce.Options{Topics: []string{cfg.Topic, cfg.RejectedTopic}, Deadline: cfg.AckDeadline, Observe: g.metrics.delivered})
+	if err := g.openClients(e.client); err != nil {
+		return nil, err
+	}
+	g.producer = produce.New(g.client, produce.Options{
+		Topics: []string{cfg.Topic, cfg.RejectedTopic}, Deadline: cfg.AckDeadline, Observe: g.metrics.delivered,
+		Spill: g.spill, Replayer: g.replayer, Returned: g.metrics.returned,
+	})
 	g.ingester = ingest.New(ingest.Options{
 		Lookup: g.sources.Lookup, Producer: g.producer, Topic: cfg.Topic, Rejected: cfg.RejectedTopic, Observe: g.metrics.ingested,
 		Limits: cfg.limits(),
@@ -67,24 +75,38 @@ func (g *gateway) abandon() {
 	if g.listener != nil {
 		_ = g.listener.Close()
 	}
+	if g.spill != nil {
+		_ = g.spill.Close()
+	}
 	if g.metrics != nil {
 		_ = g.metrics.close()
 	}
-	if g.client != nil {
-		g.client.Close()
+	for _, c := range []*kgo.Client{g.client, g.replayer} {
+		if c != nil {
+			c.Close()
+		}
 	}
 }
 
-func (g *gateway) openClient(more []kgo.Opt) error {
+// openClients makes the client of requests and, with a spill, that of what it gives back.
+func (g *gateway) openClients(more []kgo.Opt) (err error) {
+	g.client, err = g.newClient(produce.ClientOptions(g.cfg.AckDeadline, int64(g.cfg.inFlight()), &g.limits), more)
+	if err == nil && g.spill != nil {
+		g.replayer, err = g.newClient(produce.ReplayOptions(g.cfg.AckDeadline, &g.limits), more)
+	}
+	return err
+}
+
+func (g *gateway) newClient(of, more []kgo.Opt) (*kgo.Client, error) {
 	opts, err := g.cfg.Options(g.tel.ClientLog())
 	if err != nil {
-		return err
+		return nil, err
 	}
-	opts = append(opts, produce.ClientOptions(g.cfg.AckDeadline, int64(g.cfg.inFlight()), &g.limits)...)
-	if g.client, err = kgo.NewClient(append(opts, more...)...); err != nil {
-		return fmt.Errorf("make the Kafka client: %w", err)
+	client, err := kgo.NewClient(slices.Concat(opts, of, more)...)
+	if err != nil {
+		return nil, fmt.Errorf("make the Kafka client: %w", err)
 	}
-	return nil
+	return client, nil
 }
 
 // tracerOf is nil where traces go nowhere, so that no request pays for a span.

@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"weir/services/gateway/internal/intake"
+	"weir/services/gateway/internal/spill"
 )
 
 // recordOverhead is what one record costs beside its bytes, in this process: what
@@ -48,7 +49,21 @@ type Flight struct {
 	done    chan struct{} // one token when the last outcome is there
 	timer   *time.Timer
 	promise func(*kgo.Record, error)
+
+	stage  atomic.Uint32 // which of ticketed and landed it is
+	ticket spill.Ticket  // once ticketed: it stands in the spill too
+	told   func(*Flight) // called once it is both, when the outcome of every record is there
 }
+
+// The stages of a flight whose records are both in Kafka's client and in the spill.
+const (
+	ticketed uint32 = 1 << iota
+	landed
+)
+
+// undelivered marks, as the offset of a record, that Kafka's client failed it: it is not in
+// Kafka, for certain. The client fails no record of which it does not know.
+const undelivered = -2
 
 // Begin admits a request whose body is expected to have n bytes (0 = unknown). False
 // means that the budget does not allow it now.
@@ -69,13 +84,19 @@ func (h *Hangar) newFlight() *Flight {
 	f := &Flight{hangar: h, done: make(chan struct{}, 1), timer: time.NewTimer(time.Hour)}
 	f.timer.Stop()
 	f.promise = func(r *kgo.Record, err error) {
-		if err != nil && f.failure.Load() == nil {
-			err = fmt.Errorf("produce to topic %s: %w", r.Topic, err)
-			f.failure.CompareAndSwap(nil, &err)
+		if err != nil {
+			r.Offset = undelivered
+			f.fail(fmt.Errorf("produce to topic %s: %w", r.Topic, err))
 		}
 		f.finish(1)
 	}
 	return f
+}
+
+func (f *Flight) fail(err error) {
+	if f.failure.Load() == nil {
+		f.failure.CompareAndSwap(nil, &err)
+	}
 }
 
 // Fill reads the body: at most limit bytes, or ErrTooLarge; ErrFull when the budget
@@ -177,6 +198,9 @@ func (f *Flight) takeOff() {
 // promise of the client: it must not block.
 func (f *Flight) finish(n int) {
 	if f.pending.Add(int32(-n)) == 0 {
+		if f.stage.Or(landed)&ticketed != 0 {
+			f.told(f)
+		}
 		f.done <- struct{}{} // has room: one token a flight
 	}
 	f.unref(n)
@@ -208,6 +232,8 @@ func (f *Flight) land() {
 		f.Intake, f.records, f.large = intake.Intake{}, nil, false
 	}
 	f.failure.Store(nil)
+	f.stage.Store(0)
+	f.ticket, f.told = spill.Ticket{}, nil
 	select {
 	case <-f.done: // the request did not wait for it
 	default:

@@ -17,6 +17,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"weir/services/gateway/internal/spill"
 )
 
 var (
@@ -35,7 +37,14 @@ type Delivery struct {
 	Topic   string // of the events
 	Records int    // events and rejected events
 	Took    time.Duration
+	Spilled bool  // into the spill, where they wait for Kafka
 	Err     error // nil = all of them are durable
+}
+
+// Return is what became of records of the spill.
+type Return struct {
+	Records int
+	Late    bool // Kafka's client had them already, and its acknowledgement came late: they are not written again
 }
 
 // Options of a Producer.
@@ -43,6 +52,9 @@ type Options struct {
 	Topics   []string       // of the events, then of the rejected events
 	Deadline time.Duration  // from the start of Deliver until ErrLate
 	Observe  func(Delivery) // called once a request, before Deliver returns
+	Spill    *spill.Log     // nil = off
+	Replayer *kgo.Client    // made with ReplayOptions, for what the spill gives back
+	Returned func(Return)   // called for records of the spill that Kafka has
 }
 
 // Producer delivers flights.
@@ -52,6 +64,7 @@ type Producer struct {
 
 	lastGood, lastBad atomic.Int64 // Unix nanoseconds of the newest outcome of either kind
 	why               atomic.Pointer[error]
+	away              atomic.Bool // nothing was acknowledged since a request was not: new ones go to the spill
 }
 
 // New makes a producer of a client that was made with ClientOptions.
@@ -97,45 +110,75 @@ func (l *Limits) batch(topic string) int32 {
 //   - A partition whose leader moved is looked up again well within the deadline.
 //   - Buffered records are bounded a second time here, over the byte budget.
 func ClientOptions(deadline time.Duration, budget int64, limits *Limits) []kgo.Opt {
+	return append(commonOptions(deadline, limits),
+		kgo.RecordDeliveryTimeout(deadline),
+		kgo.MaxBufferedBytes(int(min(budget, math.MaxInt))),
+		kgo.MaxBufferedRecords(int(max(10_000, min(budget/recordOverhead, math.MaxInt)))),
+	)
+}
+
+// ReplayOptions are those of a second client, for what the spill gives back. It has no delivery timeout: the client
+// counts that from a record's timestamp, which is long ago, and would fail whatever shares a batch with such a record.
+// What it holds is bounded by who gives it back.
+func ReplayOptions(deadline time.Duration, limits *Limits) []kgo.Opt {
+	return append(commonOptions(deadline, limits), kgo.MaxBufferedRecords(math.MaxInt32))
+}
+
+func commonOptions(deadline time.Duration, limits *Limits) []kgo.Opt {
 	return []kgo.Opt{
 		kgo.RequiredAcks(kgo.AllISRAcks()),
-		kgo.RecordDeliveryTimeout(deadline),
 		kgo.ProduceRequestTimeout(deadline),
 		kgo.MetadataMinAge(max(deadline/20, 10*time.Millisecond)),
 		kgo.ProducerLinger(2 * time.Millisecond),
 		kgo.ProducerBatchCompression(kgo.Lz4Compression(), kgo.SnappyCompression(), kgo.NoCompression()),
 		kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)),
 		kgo.ProducerBatchMaxBytesFn(limits.batch),
-		kgo.MaxBufferedBytes(int(min(budget, math.MaxInt))),
-		kgo.MaxBufferedRecords(int(max(10_000, min(budget/recordOverhead, math.MaxInt)))),
 	}
 }
 
-// Deliver hands the flight's records to Kafka and waits. Nil means that every one is
-// durable. It never takes the request's context: a client that hangs up must not
+// Deliver hands the flight's records to Kafka, or to the spill where Kafka does not take them, and waits. Nil means that
+// every one is durable. It never takes the request's context: a client that hangs up must not
 // take other clients' records with it. The flight stays the caller's until Release.
 func (p *Producer) Deliver(f *Flight) error {
 	start := time.Now()
-	err := p.deliver(f)
-	p.note(err)
-	p.opts.Observe(Delivery{Topic: p.opts.Topics[0], Records: len(f.records), Took: time.Since(start), Err: err})
+	spilled, err := p.deliver(f, start)
+	if !spilled {
+		p.note(err)
+	}
+	p.opts.Observe(Delivery{Topic: p.opts.Topics[0], Records: len(f.records), Took: time.Since(start), Spilled: spilled, Err: err})
 	return err
 }
 
-func (p *Producer) deliver(f *Flight) error {
+func (p *Producer) deliver(f *Flight, start time.Time) (spilled bool, err error) {
 	if len(f.records) == 0 {
-		return nil
+		return false, nil
 	}
-	f.takeOff()
-	f.timer.Reset(p.opts.Deadline)
 	defer f.timer.Stop()
+	if p.opts.Spill != nil {
+		return p.deliverOrSpill(f, start)
+	}
+	p.hand(f)
+	return false, p.outcome(f, p.opts.Deadline)
+}
+
+// hand gives the records to Kafka's client.
+func (p *Producer) hand(f *Flight) {
+	f.takeOff()
 	for i := range f.records {
-		if f.failure.Load() != nil {
-			f.finish(len(f.records) - i) // the rest would only be sent twice
+		if f.failure.Load() != nil { // the rest would only be sent twice
+			for j := range f.records[i:] {
+				f.records[i+j].Offset = undelivered
+			}
+			f.finish(len(f.records) - i)
 			break
 		}
 		p.client.TryProduce(context.Background(), &f.records[i], f.promise)
 	}
+}
+
+// outcome waits until Kafka's client has said what became of every record.
+func (p *Producer) outcome(f *Flight, within time.Duration) error {
+	f.timer.Reset(within)
 	select {
 	case <-f.done:
 	case <-f.timer.C:
@@ -162,6 +205,9 @@ func (p *Producer) note(err error) {
 	switch {
 	case err == nil:
 		p.lastGood.Store(now)
+		if p.away.Load() {
+			p.away.Store(false)
+		}
 	case !errors.Is(err, ErrFull):
 		p.why.Store(&err)
 		p.lastBad.Store(now)
@@ -177,7 +223,7 @@ func (p *Producer) Recent() (told bool, err error) {
 	switch {
 	case time.Since(good) < recent && good.After(bad):
 		return true, nil
-	case time.Since(bad) < recent:
+	case time.Since(bad) < recent, p.away.Load() && p.why.Load() != nil: // who gives the spill back finds out
 		err := *p.why.Load()
 		if errors.Is(err, kerr.UnknownTopicID) || errors.Is(err, kerr.UnknownTopicOrPartition) {
 			p.Forget()
@@ -189,15 +235,31 @@ func (p *Producer) Recent() (told bool, err error) {
 
 // Forget makes the client look its topics up anew, where one was deleted and perhaps created again: until it is told,
 // it keeps to the topic id and the largest batch that it knew.
-func (p *Producer) Forget() { p.client.PurgeTopicsFromProducing(p.opts.Topics...) }
+func (p *Producer) Forget() {
+	for _, client := range p.clients() {
+		client.PurgeTopicsFromProducing(p.opts.Topics...)
+	}
+}
+
+func (p *Producer) clients() []*kgo.Client {
+	if p.opts.Replayer == nil {
+		return []*kgo.Client{p.client}
+	}
+	return []*kgo.Client{p.client, p.opts.Replayer}
+}
 
 // Buffered says how many bytes of records the client holds.
 func (p *Producer) Buffered() int64 { return p.client.BufferedProduceBytes() }
 
-// Close sends what is buffered, for as long as ctx allows, and closes the client.
+// Close sends what is buffered, for as long as ctx allows, and closes the clients.
 func (p *Producer) Close(ctx context.Context) error {
-	err := p.client.Flush(ctx)
-	p.client.Close()
+	var err error
+	for _, client := range p.clients() {
+		err = errors.Join(err, client.Flush(ctx))
+	}
+	for _, client := range p.clients() {
+		client.Close()
+	}
 	if err != nil {
 		return fmt.Errorf("flush what Kafka has not acknowledged: %w", err)
 	}

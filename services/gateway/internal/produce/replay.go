@@ -1,0 +1,355 @@
+package produce
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"weir/services/gateway/internal/spill"
+	"weir/services/gateway/internal/spill/segment"
+)
+
+const (
+	// roundBytes bounds what is read and handed to Kafka's client at once.
+	roundBytes = 4 << 20
+	// probeBytes is read where Kafka is away: one request of it asks whether it is back.
+	probeBytes = 64 << 10
+	// maxParked bounds the requests that were read and have to wait for others of their source.
+	maxParked = 16 << 10
+	// retryPause is between a round that failed and the next.
+	retryPause = 500 * time.Millisecond
+)
+
+// replay gives the spill back. One goroutine owns it.
+type replay struct {
+	p      *Producer
+	budget *Budget
+	parked []spill.Entry   // in order; not loaded
+	turned map[string]bool // keys whose new requests wait
+	out    atomic.Int64    // bytes of the rounds of which the client has not said what became of them
+	atEnd  bool            // everything was read
+}
+
+// round is what is handed to Kafka's client at once: requests in order.
+type round struct {
+	cargos  []*cargo
+	bytes   int
+	limit   int
+	most    int // requests
+	records int
+	left    atomic.Int32 // requests whose outcome is not there
+	failure atomic.Pointer[error]
+	done    chan struct{}
+}
+
+// cargo is one request of a round.
+type cargo struct {
+	entry   spill.Entry
+	records []kgo.Record
+	index   []int // of each record in its request
+	pending atomic.Int32
+}
+
+func (r *round) full() bool { return r.bytes >= r.limit || len(r.cargos) >= r.most }
+
+// Replay gives what the spill holds to Kafka, in the order of each source, until ctx
+// ends. What it holds at once is charged to the budget.
+func (p *Producer) Replay(ctx context.Context, budget *Budget) error {
+	x := &replay{p: p, budget: budget, turned: map[string]bool{}}
+	for ctx.Err() == nil {
+		pause, err := x.step(ctx)
+		if err != nil {
+			return err
+		}
+		if pause == 0 {
+			continue
+		}
+		more := p.opts.Spill.More()
+		if p.away.Load() {
+			more = nil // every request that is spilled would wake it
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+		case <-more:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+	return nil
+}
+
+// step plays one round, and says how long to wait before the next; 0 = not at all.
+func (x *replay) step(ctx context.Context) (pause time.Duration, err error) {
+	if x.out.Load() > x.budget.Limit()/4 {
+		return retryPause, nil
+	}
+	r, err := x.gather()
+	if err != nil {
+		return 0, err
+	}
+	if len(r.cargos) == 0 {
+		if len(x.parked) > 0 || !x.atEnd {
+			return retryPause, nil
+		}
+		clear(x.turned)
+		return time.Hour, nil // until there is more
+	}
+	if !x.budget.Take(r.cost()) {
+		x.park(r.cargos)
+		return retryPause, nil
+	}
+	start := time.Now()
+	x.send(r)
+	if err := x.await(ctx, r); err != nil && ctx.Err() == nil {
+		if !refused(err) {
+			x.p.lose(start, err)
+		}
+		x.back(r)
+		return retryPause, nil
+	}
+	return 0, nil
+}
+
+// cost is what a round holds until Kafka's client let go of it.
+func (r *round) cost() int64 { return int64(r.bytes) + int64(r.records)*recordOverhead }
+
+// gather reads the next round: what was parked first, then what follows.
+func (x *replay) gather() (*round, error) {
+	r := &round{limit: int(min(roundBytes, x.budget.Limit()/16)), most: 1 << 20, done: make(chan struct{})}
+	if x.p.away.Load() {
+		r.limit, r.most = min(probeBytes, r.limit), 1
+	}
+	blocked := map[string]bool{}
+	if err := x.unpark(r, blocked); err != nil {
+		return nil, err
+	}
+	return r, x.readOn(r, blocked)
+}
+
+// unpark takes what was parked and has not to wait any more.
+func (x *replay) unpark(r *round, blocked map[string]bool) error {
+	keep := x.parked[:0]
+	for i := range x.parked {
+		e := x.parked[i]
+		if blocked[e.Key] || r.full() {
+			blocked[e.Key] = true
+			keep = append(keep, e)
+			continue
+		}
+		held, err := x.p.opts.Spill.Load(&e)
+		if err != nil {
+			return err
+		}
+		if held && e.Open {
+			blocked[e.Key] = true
+			keep = append(keep, e)
+		} else if held {
+			r.add(e)
+		}
+	}
+	clear(x.parked[len(keep):])
+	x.parked = keep
+	return nil
+}
+
+// readOn reads what follows what was read last.
+func (x *replay) readOn(r *round, blocked map[string]bool) error {
+	for limit := r.limit - r.bytes; limit > 0 && !r.full() && len(x.parked) < maxParked; {
+		list, end, need, err := x.p.opts.Spill.Next(limit)
+		if err != nil {
+			return err
+		}
+		if x.atEnd = end; need > 0 {
+			limit = need // a request that is larger than a round
+			continue
+		}
+		for _, e := range list {
+			if blocked[e.Key] || e.Open || r.full() {
+				blocked[e.Key] = true
+				e.Request = nil
+				x.parked = append(x.parked, e)
+				continue
+			}
+			r.add(e)
+		}
+		return nil
+	}
+	return nil
+}
+
+func (r *round) add(e spill.Entry) {
+	r.cargos = append(r.cargos, &cargo{entry: e})
+	r.bytes += e.Size
+	r.records += e.Records
+}
+
+// send hands a round to Kafka's client.
+func (x *replay) send(r *round) {
+	x.out.Add(r.cost())
+	r.left.Store(int32(len(r.cargos)))
+	if x.atEnd && len(x.parked) == 0 && !x.p.away.Load() {
+		x.turn(r)
+	}
+	for _, l := range r.cargos {
+		x.p.opts.Spill.Hand(l.entry.ID)
+		if err := l.unpack(x.p.opts.Topics); err != nil {
+			r.fail(err)
+			l.records, l.index = nil, nil
+		}
+		x.hand(r, l)
+	}
+}
+
+// hand gives a request's records to Kafka's client; none after one that failed, which it must not overtake.
+func (x *replay) hand(r *round, l *cargo) {
+	l.pending.Store(int32(len(l.records)) + 1) // one for this goroutine
+	promise := func(rec *kgo.Record, err error) {
+		if err != nil {
+			rec.Offset = undelivered
+			r.fail(fmt.Errorf("produce to topic %s from the spill: %w", rec.Topic, err))
+		}
+		x.landed(r, l)
+	}
+	for i := range l.records {
+		if r.failure.Load() == nil {
+			x.p.opts.Replayer.TryProduce(context.Background(), &l.records[i], promise)
+			continue
+		}
+		l.records[i].Offset = undelivered
+		x.landed(r, l)
+	}
+	x.landed(r, l)
+}
+
+// turn makes new requests of the round's sources wait: behind the round there is nothing
+// but what is being spilled now.
+func (x *replay) turn(r *round) {
+	for _, l := range r.cargos {
+		x.turned[l.entry.Key] = true
+		x.p.opts.Spill.Turn(l.entry.Key)
+	}
+}
+
+func (r *round) fail(err error) {
+	if r.failure.Load() == nil {
+		r.failure.CompareAndSwap(nil, &err)
+	}
+}
+
+// landed counts the outcomes of a request; the last one settles it.
+func (x *replay) landed(r *round, l *cargo) {
+	if l.pending.Add(-1) > 0 {
+		return
+	}
+	missing, n := l.missing()
+	x.p.opts.Spill.Settle(l.entry.Ref, missing)
+	if n > 0 {
+		x.p.note(nil)
+		x.p.opts.Returned(Return{Records: n})
+	}
+	if r.left.Add(-1) == 0 {
+		x.budget.Give(r.cost())
+		x.out.Add(-r.cost())
+		close(r.done)
+	}
+}
+
+// missing says which records of the request Kafka does not have, and how many it took now.
+func (l *cargo) missing() (m segment.Missing, delivered int) {
+	if l.records == nil { // it could not be read
+		for i := range l.entry.Records {
+			if l.entry.All || l.entry.Lacks.Has(i) {
+				m = m.Add(i, l.entry.Records)
+			}
+		}
+		return m, 0
+	}
+	for i := range l.records {
+		if l.records[i].Offset == undelivered {
+			m = m.Add(l.index[i], l.entry.Records)
+			continue
+		}
+		delivered++
+	}
+	return m, delivered
+}
+
+// await waits for a round, as long as a request would.
+func (x *replay) await(ctx context.Context, r *round) error {
+	timer := time.NewTimer(x.p.opts.Deadline)
+	defer timer.Stop()
+	select {
+	case <-r.done:
+	case <-timer.C:
+		return ErrLate
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if failure := r.failure.Load(); failure != nil {
+		return domainError(*failure)
+	}
+	return nil
+}
+
+// back parks what a round did not bring to Kafka, and lets those go on who wait for it.
+func (x *replay) back(r *round) {
+	x.park(r.cargos)
+	for key := range x.turned {
+		x.p.opts.Spill.Return(key)
+	}
+	clear(x.turned)
+}
+
+func (x *replay) park(cargos []*cargo) {
+	for _, l := range cargos {
+		e := l.entry
+		e.Request = nil
+		x.parked = append(x.parked, e)
+	}
+	slices.SortFunc(x.parked, func(a, b spill.Entry) int { return cmp.Compare(a.ID, b.ID) })
+}
+
+// unpack makes the records of a request that Kafka lacks.
+func (l *cargo) unpack(topics []string) error {
+	var rec segment.Record
+	var headers []Header
+	for i := 0; ; i++ {
+		ok, err := l.entry.Request.Next(&rec)
+		if !ok || err != nil {
+			return err
+		}
+		if !rec.Shared {
+			headers = headersOf(rec.Headers)
+		}
+		if !l.entry.All && !l.entry.Lacks.Has(i) {
+			continue
+		}
+		l.index = append(l.index, i)
+		l.records = append(l.records, kgo.Record{Topic: topicOf(rec.Topic, topics), Key: l.entry.Request.Key, Value: rec.Value, Timestamp: time.UnixMilli(rec.At), Headers: headers})
+	}
+}
+
+func headersOf(list []segment.Header) []Header {
+	headers := make([]Header, len(list))
+	for i, h := range list {
+		headers[i] = Header{Key: string(h.Key), Value: h.Value}
+	}
+	return headers
+}
+
+// topicOf gives the name of a topic, without a copy where it is one of ours. The spill may
+// hold records for others, of a time when the settings were others.
+func topicOf(name []byte, topics []string) string {
+	for _, t := range topics {
+		if t == string(name) {
+			return t
+		}
+	}
+	return string(name)
+}

@@ -1,0 +1,223 @@
+package spill
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"weir/services/gateway/internal/spill/segment"
+)
+
+// Place is where a request's frame stands.
+type Place struct {
+	number uint64
+	at     int64
+	Size   int // of the frame
+}
+
+// Entry is a held request on its way back.
+type Entry struct {
+	segment.Ref
+	Place
+	Open    bool             // Kafka's client has it: Resolve is still to come
+	Lacks   segment.Missing  // the records that Kafka does not have
+	All     bool             // it has none of them
+	Request *segment.Request // what it holds; nil = not loaded
+}
+
+// More has a token when something was committed or resolved.
+func (l *Log) More() <-chan struct{} { return l.more }
+
+// Next reads up to limit bytes on, and gives the requests in them that are held. end says that nothing is behind them.
+// Where the next frame is longer than limit, need says how long. One goroutine calls it.
+func (l *Log) Next(limit int) (list []Entry, end bool, need int, err error) {
+	l.mu.Lock()
+	p := l.at()
+	c := l.cursor
+	l.mu.Unlock()
+	if p == nil {
+		return nil, true, 0, nil
+	}
+	data, err := readPart(p.path, c.at, min(int64(limit), p.size-c.at))
+	if err != nil {
+		return nil, false, 0, l.fail(err)
+	}
+	used := 0
+	for used < len(data) {
+		f, n, ok := segment.First(data[used:])
+		if !ok {
+			if left := len(data) - used; c.at+int64(len(data)) == p.size || n > 0 && n <= left || n == 0 && left >= 64 {
+				return list, false, 0, l.fail(fmt.Errorf("%w: %s at byte %d: the disk did not keep what was fsynced", ErrDamaged, p.path, c.at+int64(used)))
+			}
+			need = max(n, 64)
+			break
+		}
+		if f.Kind == segment.KindRequest {
+			r, err := segment.ReadRequest(f.Payload)
+			if err != nil {
+				return list, false, 0, l.fail(fmt.Errorf("read the segment %s at byte %d: %w", p.path, c.at+int64(used), err))
+			}
+			ref := segment.Ref{ID: c.id, Key: string(r.Key), Records: r.Records}
+			list = append(list, Entry{Ref: ref, Place: Place{number: p.number, at: c.at + int64(used), Size: f.Size}, Request: &r})
+			c.id++
+		}
+		used += f.Size
+	}
+	c.at += int64(used)
+	if used > 0 {
+		need = 0
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.cursor = c
+	return l.held(list), l.at() == nil, need, nil
+}
+
+// at is the piece in which the reader stands, copied; nil where it has read everything.
+func (l *Log) at() *piece {
+	for _, p := range l.pieces {
+		if p.number < l.cursor.number || p.number == l.cursor.number && l.cursor.at >= p.size {
+			continue
+		}
+		if p.number != l.cursor.number {
+			l.cursor = cursor{number: p.number, id: p.first}
+		}
+		return &piece{number: p.number, path: p.path, first: p.first, size: p.size}
+	}
+	return nil
+}
+
+// held keeps the requests that Kafka does not have, with what is known of them.
+func (l *Log) held(list []Entry) []Entry {
+	keep := list[:0]
+	for _, e := range list {
+		var settled bool
+		if e.Lacks, e.All, settled = l.book.Lacks(e.ID); settled {
+			continue
+		}
+		_, e.Open = l.open[e.ID]
+		if len(keep) == 0 {
+			l.oldest = e.Request.At
+		}
+		keep = append(keep, e)
+	}
+	return keep
+}
+
+// Load reads a request again; false means that Kafka has it meanwhile.
+func (l *Log) Load(e *Entry) (bool, error) {
+	l.mu.Lock()
+	var settled bool
+	e.Lacks, e.All, settled = l.book.Lacks(e.ID)
+	_, e.Open = l.open[e.ID]
+	l.mu.Unlock()
+	if settled || e.Open {
+		return !settled, nil
+	}
+	path := segmentPath(l.opts.Dir, e.number)
+	data, err := readPart(path, e.at, int64(e.Size))
+	if err != nil {
+		return false, l.fail(err)
+	}
+	f, _, ok := segment.First(data)
+	if !ok {
+		return false, l.fail(fmt.Errorf("%w: %s at byte %d: the disk did not keep what was fsynced", ErrDamaged, path, e.at))
+	}
+	r, err := segment.ReadRequest(f.Payload)
+	e.Request = &r
+	return true, err
+}
+
+func readPart(path string, at, n int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("read a segment of the spill: %w", err)
+	}
+	data := make([]byte, n)
+	_, err = f.ReadAt(data, at)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return nil, fmt.Errorf("read the segment %s: %w", path, err)
+	}
+	return data, nil
+}
+
+// Hand notes that Kafka's client gets the request.
+func (l *Log) Hand(id segment.ID) {
+	l.mu.Lock()
+	l.open[id] = struct{}{}
+	l.mu.Unlock()
+}
+
+// Settle says what became of a request that Kafka's client had: which of its records Kafka
+// still lacks, for certain. It does not block on the disk.
+func (l *Log) Settle(r segment.Ref, missing segment.Missing) {
+	l.mu.Lock()
+	l.settle(r, missing)
+	l.mu.Unlock()
+	poke(l.wake)
+	poke(l.more)
+}
+
+// Resolve is Settle for a request that was put with open, committed or not.
+func (l *Log) Resolve(t Ticket, missing segment.Missing) {
+	l.mu.Lock()
+	switch {
+	case t.b.err != nil: // it is not here
+	case t.b.first > 0:
+		l.settle(t.b.refs[t.n], missing)
+	default:
+		if t.b.early == nil {
+			t.b.early = map[int]segment.Missing{}
+		}
+		t.b.early[t.n] = missing
+	}
+	l.mu.Unlock()
+	poke(l.wake)
+	poke(l.more)
+}
+
+func (l *Log) settle(r segment.Ref, missing segment.Missing) {
+	delete(l.open, r.ID)
+	l.notes = segment.AppendNote(l.notes, r.ID, missing)
+	if !l.book.Settle(r, missing) {
+		return
+	}
+	l.busy.Add(-1)
+	for _, p := range l.pieces {
+		if r.ID < p.first+segment.ID(p.n) {
+			p.left--
+			break
+		}
+	}
+	l.turned(r.Key)
+}
+
+// Turn makes new requests of the key wait: what is held of it is on its way to Kafka, and
+// they can follow directly.
+func (l *Log) Turn(key string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.of(key) > 0 && l.turning[key] == nil {
+		l.turning[key] = make(chan struct{})
+	}
+}
+
+// Return lets those who wait go on: what is held of the key stays for longer.
+func (l *Log) Return(key string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.release(key)
+}
+
+func (l *Log) turned(key string) {
+	if l.of(key) == 0 {
+		l.release(key)
+	}
+}
+
+func (l *Log) release(key string) {
+	if c := l.turning[key]; c != nil {
+		close(c)
+		delete(l.turning, key)
+	}
+}
