@@ -20,7 +20,7 @@ func newSpillGauges(r *registrar) spillGauges {
 		limit:   r.gauge("weir.gateway.spill.limit", "By", "What they may hold."),
 		records: r.gauge("weir.gateway.spill.held", "{record}", "Records in the spill that wait for Kafka."),
 		age:     r.gauge("weir.gateway.spill.age", "s", "How long the oldest of them waits; 0 = none does."),
-		able:    r.gauge("weir.gateway.spill.able", "1", "1 = the spill takes events, 0 = it is full or its disk failed."),
+		able:    r.gauge("weir.gateway.spill.able", "{spill}", "1 = the spill takes events, 0 = it is full or its disk failed."),
 	}
 }
 
@@ -66,6 +66,11 @@ func (m *metrics) committed(c spill.Commit) {
 
 // returned counts what Kafka has of the spill.
 func (m *metrics) returned(r produce.Return) {
+	if r.Err != nil {
+		m.limited.Log(context.Background(), slog.LevelError, "stuck "+r.Source, "Kafka refuses a record of the spill: its source waits there until the topic takes it",
+			"source", r.Source, "err", r.Err)
+		return
+	}
 	outcome := "replayed"
 	if r.Late {
 		outcome = "cancelled"

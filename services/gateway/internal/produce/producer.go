@@ -45,6 +45,9 @@ type Delivery struct {
 type Return struct {
 	Records int
 	Late    bool // Kafka's client had them already, and its acknowledgement came late: they are not written again
+
+	Source string // that waits, because Kafka refuses a record of it; "" = none
+	Err    error  // why
 }
 
 // Options of a Producer.

@@ -20,19 +20,25 @@ const (
 	// probeBytes is read where Kafka is away: one request of it asks whether it is back.
 	probeBytes = 64 << 10
 	// maxParked bounds the requests that were read and have to wait for others of their source.
-	maxParked = 16 << 10
+	maxParked = 64 << 10
 	// retryPause is between a round that failed and the next.
 	retryPause = 500 * time.Millisecond
+	// idlePause is until somebody looks again where nothing is held; whoever spills says so.
+	idlePause = time.Hour
+	// stuckPause is how long a source waits of which Kafka refuses a record.
+	stuckPause = 30 * time.Second
 )
 
 // replay gives the spill back. One goroutine owns it.
 type replay struct {
 	p      *Producer
 	budget *Budget
-	parked []spill.Entry   // in order; not loaded
-	turned map[string]bool // keys whose new requests wait
-	out    atomic.Int64    // bytes of the rounds of which the client has not said what became of them
-	atEnd  bool            // everything was read
+	parked []spill.Entry        // in order; not loaded
+	turned map[string]bool      // keys whose new requests wait
+	out    atomic.Int64         // bytes of the rounds of which the client has not said what became of them
+	atEnd  bool                 // everything was read
+	alone  int                  // requests to hand one by one, to find the one that Kafka refuses
+	stuck  map[string]time.Time // until when a source waits
 }
 
 // round is what is handed to Kafka's client at once: requests in order.
@@ -60,7 +66,7 @@ func (r *round) full() bool { return r.bytes >= r.limit || len(r.cargos) >= r.mo
 // Replay gives what the spill holds to Kafka, in the order of each source, until ctx
 // ends. What it holds at once is charged to the budget.
 func (p *Producer) Replay(ctx context.Context, budget *Budget) error {
-	x := &replay{p: p, budget: budget, turned: map[string]bool{}}
+	x := &replay{p: p, budget: budget, turned: map[string]bool{}, stuck: map[string]time.Time{}}
 	for ctx.Err() == nil {
 		pause, err := x.step(ctx)
 		if err != nil {
@@ -70,7 +76,7 @@ func (p *Producer) Replay(ctx context.Context, budget *Budget) error {
 			continue
 		}
 		more := p.opts.Spill.More()
-		if p.away.Load() {
+		if p.away.Load() && pause == retryPause {
 			more = nil // every request that is spilled would wake it
 		}
 		timer := time.NewTimer(pause)
@@ -98,7 +104,7 @@ func (x *replay) step(ctx context.Context) (pause time.Duration, err error) {
 			return retryPause, nil
 		}
 		clear(x.turned)
-		return time.Hour, nil // until there is more
+		return idlePause, nil // until there is more
 	}
 	if !x.budget.Take(r.cost()) {
 		x.park(r.cargos)
@@ -106,14 +112,29 @@ func (x *replay) step(ctx context.Context) (pause time.Duration, err error) {
 	}
 	start := time.Now()
 	x.send(r)
-	if err := x.await(ctx, r); err != nil && ctx.Err() == nil {
-		if !refused(err) {
-			x.p.lose(start, err)
-		}
-		x.back(r)
-		return retryPause, nil
+	err = x.await(ctx, r)
+	if x.alone = max(x.alone-1, 0); err == nil || ctx.Err() != nil {
+		return 0, nil
 	}
-	return 0, nil
+	x.back(r)
+	if refused(err) {
+		x.refuse(r, err)
+		return 0, nil
+	}
+	x.p.lose(start, err)
+	return retryPause, nil
+}
+
+// refuse looks for the record that Kafka refuses, by handing the requests of the round one by one: those that share its
+// batch fail with it. Its source waits then, for a person: what it holds is not given up, nor overtaken.
+func (x *replay) refuse(r *round, err error) {
+	if len(r.cargos) > 1 {
+		x.alone = len(r.cargos)
+		return
+	}
+	key := r.cargos[0].entry.Key
+	x.stuck[key] = time.Now().Add(stuckPause)
+	x.p.opts.Returned(Return{Source: key, Err: err})
 }
 
 // cost is what a round holds until Kafka's client let go of it.
@@ -125,7 +146,15 @@ func (x *replay) gather() (*round, error) {
 	if x.p.away.Load() {
 		r.limit, r.most = min(probeBytes, r.limit), 1
 	}
+	if x.alone > 0 {
+		r.most = 1
+	}
 	blocked := map[string]bool{}
+	for key, until := range x.stuck {
+		if blocked[key] = time.Now().Before(until); !blocked[key] {
+			delete(x.stuck, key)
+		}
+	}
 	if err := x.unpark(r, blocked); err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"weir/services/gateway/internal/spill/segment"
 )
@@ -40,7 +41,7 @@ func (l *Log) Next(limit int) (list []Entry, end bool, need int, err error) {
 	}
 	data, err := readPart(p.path, c.at, min(int64(limit), p.size-c.at))
 	if err != nil {
-		return nil, false, 0, l.fail(err)
+		return nil, false, 0, l.unread(p.number, err)
 	}
 	used := 0
 	for used < len(data) {
@@ -71,6 +72,18 @@ func (l *Log) Next(limit int) (list []Entry, end bool, need int, err error) {
 	defer l.mu.Unlock()
 	l.cursor = c
 	return l.held(list), l.at() == nil, need, nil
+}
+
+// unread judges a segment that could not be read. It may be gone because Kafka has had everything of it
+// since the reader looked: then there is nothing to read.
+func (l *Log) unread(number uint64, err error) error {
+	l.mu.Lock()
+	there := slices.ContainsFunc(l.pieces, func(p *piece) bool { return p.number == number })
+	l.mu.Unlock()
+	if !there {
+		return nil
+	}
+	return l.fail(err)
 }
 
 // at is the piece in which the reader stands, copied; nil where it has read everything.
@@ -117,7 +130,7 @@ func (l *Log) Load(e *Entry) (bool, error) {
 	path := segmentPath(l.opts.Dir, e.number)
 	data, err := readPart(path, e.at, int64(e.Size))
 	if err != nil {
-		return false, l.fail(err)
+		return false, l.unread(e.number, err)
 	}
 	f, _, ok := segment.First(data)
 	if !ok {

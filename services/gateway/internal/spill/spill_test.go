@@ -516,6 +516,33 @@ func TestTurn(t *testing.T) {
 	require.NoError(t, l.Close())
 }
 
+// A segment may go while it is about to be read, because late acknowledgements settled all of it.
+func TestReadWhatGoes(t *testing.T) {
+	l := open(t, options(t.TempDir()))
+	var resolving sync.WaitGroup
+	for range 300 {
+		ticket, err := l.Put(frameOf("a", "open", true), []byte("a"), 1, true)
+		require.NoError(t, err)
+		require.NoError(t, l.Wait(ticket, nil))
+		resolving.Go(func() { l.Resolve(ticket, nil) })
+		list, _, _, err := l.Next(wide)
+		require.NoError(t, err)
+		for i := range list {
+			_, err := l.Load(&list[i])
+			require.NoError(t, err)
+		}
+	}
+	resolving.Wait()
+	require.NoError(t, put(l, "a", "stays"))
+	_, _ = rest(t, l)
+	newest := l.pieces[len(l.pieces)-1].number
+	require.NoError(t, l.unread(newest+1, os.ErrNotExist))
+	require.NoError(t, l.Able())
+	require.ErrorIs(t, l.unread(newest, os.ErrNotExist), os.ErrNotExist)
+	require.ErrorIs(t, l.Able(), os.ErrNotExist, "it was not given back, and cannot be read")
+	require.Error(t, l.Close())
+}
+
 func BenchmarkPut(b *testing.B) {
 	for _, c := range []struct{ waiting, events int }{{1, 1}, {64, 1}, {64, 20}, {256, 20}} {
 		b.Run(fmt.Sprintf("%d waiting/%d events", c.waiting, c.events), func(b *testing.B) {
