@@ -170,6 +170,9 @@ func (m *metrics) refused(o ingest.Outcome) {
 type sendLabels struct{ topic, errorType string }
 
 func (m *metrics) delivered(d produce.Delivery) {
+	if d.Spilled && d.Err == nil {
+		return // counted by the spill, and once it comes back
+	}
 	ctx := context.Background()
 	set := m.set(sendLabels{d.Topic, errorType(d.Err)})
 	m.sendDuration.Record(ctx, d.Took.Seconds(), set)

@@ -176,7 +176,8 @@ func (g *gateway) prepare(ctx context.Context) error {
 	}
 	g.learn(takes{Topic: g.cfg.Topic, Events: events.MaxMessageBytes, RejectedTopic: g.cfg.RejectedTopic, Rejected: rejected.MaxMessageBytes})
 	g.topic.Store(&events.ID)
-	return g.remember()
+	g.remember()
+	return nil
 }
 
 func (g *gateway) describe(ctx context.Context, topic string) (kafka.Topic, error) {

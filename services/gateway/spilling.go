@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 
@@ -27,7 +26,7 @@ func (g *gateway) openSpill() (err error) {
 	if g.cfg.Spill == spillOff {
 		return nil
 	}
-	g.spill, err = spill.Open(spill.Options{Dir: g.cfg.Spill, Size: int64(g.cfg.SpillSize), Observe: g.metrics.committed})
+	g.spill, err = spill.Open(spill.Options{Dir: g.cfg.Spill, Size: int64(g.cfg.SpillSize), Queue: g.budget.Limit() / 4, Observe: g.metrics.committed})
 	if err != nil {
 		return err
 	}
@@ -45,20 +44,19 @@ func (g *gateway) learn(t takes) {
 	g.takes.Store(&t)
 }
 
-// remember keeps what the topics take for a start without Kafka.
-func (g *gateway) remember() error {
+// remember keeps what the topics take for a start without Kafka. A disk that does not take it keeps nobody from Kafka.
+func (g *gateway) remember() {
 	if g.spill == nil {
-		return nil
-	}
-	text, err := json.Marshal(g.takes.Load())
-	if err != nil {
-		return err
+		return
 	}
 	path := filepath.Join(g.cfg.Spill, topicsFile)
-	if err := errors.Join(os.WriteFile(path+".new", text, 0o600), os.Rename(path+".new", path)); err != nil {
-		return fmt.Errorf("note in the spill what the topics take: %w", err)
+	text, err := json.Marshal(g.takes.Load())
+	if err == nil {
+		err = errors.Join(os.WriteFile(path+".new", text, 0o600), os.Rename(path+".new", path))
 	}
-	return nil
+	if err != nil {
+		g.tel.Log.Warn("what the topics take could not be noted: a start without Kafka would wait for it", "file", path, "err", err)
+	}
 }
 
 // recall reads what remember kept. False means that nothing is known of these topics: how long an event may be is then

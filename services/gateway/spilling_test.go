@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -19,6 +20,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"weir/pkg/settings"
+	"weir/pkg/telemetry"
 )
 
 // spills is a gateway with a spill.
@@ -84,23 +86,26 @@ func (b *bubble) send(source, body string) (answer, time.Duration) {
 	return answer{resp.StatusCode, resp.Header, string(text), resp.Close}, time.Since(start)
 }
 
-// Kafka is stopped for ten minutes, in several ways. Every request is answered 200 within the deadline; afterwards Kafka
+// Kafka is away for minutes, in several ways. Every request is answered 200 within the deadline; afterwards Kafka
 // has every event once, those of each source in their order, and the folder is empty.
 func TestKafkaIsAway(t *testing.T) {
-	for name, away := range map[string]func(b *bubble, c *kfake.Cluster, dir string) (back func()){
-		"the broker is gone": func(b *bubble, c *kfake.Cluster, dir string) func() {
+	for name, c := range map[string]struct {
+		minutes int // of five-second pauses between requests
+		away    func(b *bubble, c *kfake.Cluster, dir string) (back func())
+	}{
+		"the broker is gone": {10, func(b *bubble, c *kfake.Cluster, dir string) func() {
 			c.Close()
 			return func() { b.brokerOn(dir) }
-		},
-		"it refuses": func(_ *bubble, c *kfake.Cluster, _ string) func() {
+		}},
+		"it refuses": {2, func(_ *bubble, c *kfake.Cluster, _ string) func() { // and is asked again four times a second
 			fault := c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.NotEnoughReplicas, Count: -1})
 			return fault.Remove
-		},
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir, setting := t.TempDir(), spills(t)
 			inBubble(t, setting, func(t *testing.T, b *bubble) {
-				c := b.brokerOn(dir)
+				cluster := b.brokerOn(dir)
 				<-b.ready
 				want := map[string][]string{}
 				post := func(source string, n int) {
@@ -120,11 +125,17 @@ func TestKafkaIsAway(t *testing.T) {
 					}
 				}
 				both(5, 100*time.Millisecond)
-				back := away(b, c, dir)
-				both(120, 5*time.Second)
-				require.True(t, b.tel.Health.Report().Ready, "%+v", b.tel.Health.Report())
+				back := c.away(b, cluster, dir)
+				both(12*c.minutes, 5*time.Second)
+				report := b.tel.Health.Report()
+				require.True(t, report.Ready, "%+v", report)
+				for name, state := range map[string]string{"kafka": "down", "spill": "up"} {
+					require.True(t, slices.ContainsFunc(report.Dependencies, func(d telemetry.DependencyReport) bool {
+						return d.Name == name && d.State == state
+					}), "%s in %+v", name, report)
+				}
 				back()
-				both(100, 100*time.Millisecond)
+				both(30, 100*time.Millisecond)
 				time.Sleep(10 * time.Second)
 				both(5, 100*time.Millisecond)
 				got := b.ids(b.cfg.Topic)
@@ -256,7 +267,7 @@ func TestKafkaComesAndGoes(t *testing.T) {
 					require.Equal(t, 200, a.status, a.body)
 					require.LessOrEqual(t, took, b.cfg.AckDeadline)
 					sent[i]++
-					time.Sleep(time.Duration(1+i) * 30 * time.Millisecond)
+					time.Sleep(time.Duration(1+i) * 100 * time.Millisecond)
 				}
 			})
 		}

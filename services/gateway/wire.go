@@ -37,9 +37,6 @@ func wire(cfg Config, tel *telemetry.Telemetry, e edges) (_ *gateway, err error)
 	if err != nil {
 		return nil, err
 	}
-	if g.listener, err = e.listen("tcp", cfg.Listen); err != nil {
-		return nil, fmt.Errorf("listen on %s (setting listen): %w", cfg.Listen, err)
-	}
 	if g.sources, err = source.Open(cfg.Sources); err != nil {
 		return nil, fmt.Errorf("load the sources: %w", err)
 	}
@@ -50,6 +47,10 @@ func wire(cfg Config, tel *telemetry.Telemetry, e edges) (_ *gateway, err error)
 	}
 	if err := g.openSpill(); err != nil {
 		return nil, err
+	}
+	// Not before the spill is read, which takes a while: who connects would wait for it.
+	if g.listener, err = e.listen("tcp", cfg.Listen); err != nil {
+		return nil, fmt.Errorf("listen on %s (setting listen): %w", cfg.Listen, err)
 	}
 	if err := g.openClients(e.client); err != nil {
 		return nil, err

@@ -16,7 +16,7 @@ import (
 
 const (
 	// roundBytes bounds what is read and handed to Kafka's client at once.
-	roundBytes = 4 << 20
+	roundBytes = 1 << 20
 	// probeBytes is read where Kafka is away: one request of it asks whether it is back.
 	probeBytes = 64 << 10
 	// maxParked bounds the requests that were read and have to wait for others of their source.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"sort"
 
 	"weir/services/gateway/internal/spill/segment"
 )
@@ -26,6 +27,9 @@ type Entry struct {
 	Request *segment.Request // what it holds; nil = not loaded
 }
 
+// leastRead is more than the head of a frame.
+const leastRead = 64
+
 // More has a token when something was committed or resolved.
 func (l *Log) More() <-chan struct{} { return l.more }
 
@@ -43,35 +47,45 @@ func (l *Log) Next(limit int) (list []Entry, end bool, need int, err error) {
 	if err != nil {
 		return nil, false, 0, l.unread(p.number, err)
 	}
-	used := 0
-	for used < len(data) {
-		f, n, ok := segment.First(data[used:])
-		if !ok {
-			if left := len(data) - used; c.at+int64(len(data)) == p.size || n > 0 && n <= left || n == 0 && left >= 64 {
-				return list, false, 0, l.fail(fmt.Errorf("%w: %s at byte %d: the disk did not keep what was fsynced", ErrDamaged, p.path, c.at+int64(used)))
-			}
-			need = max(n, 64)
-			break
-		}
-		if f.Kind == segment.KindRequest {
-			r, err := segment.ReadRequest(f.Payload)
-			if err != nil {
-				return list, false, 0, l.fail(fmt.Errorf("read the segment %s at byte %d: %w", p.path, c.at+int64(used), err))
-			}
-			ref := segment.Ref{ID: c.id, Key: string(r.Key), Records: r.Records}
-			list = append(list, Entry{Ref: ref, Place: Place{number: p.number, at: c.at + int64(used), Size: f.Size}, Request: &r})
-			c.id++
-		}
-		used += f.Size
+	list, used, need, err := c.parse(p, data)
+	if err != nil {
+		return nil, false, 0, l.fail(err)
 	}
 	c.at += int64(used)
-	if used > 0 {
-		need = 0
-	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.cursor = c
 	return l.held(list), l.at() == nil, need, nil
+}
+
+// parse reads the requests of a part of a segment, and says how much of it are whole frames; need is the length of the
+// next frame where there is none.
+func (c *cursor) parse(p *piece, data []byte) (list []Entry, used, need int, err error) {
+	for used < len(data) {
+		at := c.at + int64(used)
+		f, n, ok := segment.First(data[used:])
+		if !ok {
+			left := len(data) - used
+			if c.at+int64(len(data)) == p.size || n > 0 && n <= left || n == 0 && left >= leastRead {
+				return nil, 0, 0, fmt.Errorf("%w: %s at byte %d: the disk did not keep what was fsynced", ErrDamaged, p.path, at)
+			}
+			if used == 0 {
+				need = max(n, leastRead)
+			}
+			return list, used, need, nil
+		}
+		if f.Kind == segment.KindRequest {
+			r, err := segment.ReadRequest(f.Payload)
+			if err != nil {
+				return nil, 0, 0, fmt.Errorf("read the segment %s at byte %d: %w", p.path, at, err)
+			}
+			ref := segment.Ref{ID: c.id, Key: string(r.Key), Records: r.Records}
+			list = append(list, Entry{Ref: ref, Place: Place{number: p.number, at: at, Size: f.Size}, Request: &r})
+			c.id++
+		}
+		used += f.Size
+	}
+	return list, used, 0, nil
 }
 
 // unread judges a segment that could not be read. It may be gone because Kafka has had everything of it
@@ -196,12 +210,8 @@ func (l *Log) settle(r segment.Ref, missing segment.Missing) {
 		return
 	}
 	l.busy.Add(-1)
-	for _, p := range l.pieces {
-		if r.ID < p.first+segment.ID(p.n) {
-			p.left--
-			break
-		}
-	}
+	i := sort.Search(len(l.pieces), func(i int) bool { return r.ID < l.pieces[i].first+segment.ID(l.pieces[i].n) })
+	l.pieces[i].left--
 	l.turned(r.Key)
 }
 

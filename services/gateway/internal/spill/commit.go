@@ -132,6 +132,7 @@ func (l *Log) begin() error {
 	l.nextFile++
 	l.mu.Lock()
 	l.pieces = append(l.pieces, p)
+	l.bytes += p.size
 	l.mu.Unlock()
 	return nil
 }
@@ -171,6 +172,7 @@ func (l *Log) fail(err error) error {
 func (l *Log) accept(b *batch, n int64) {
 	p := l.out
 	p.size += n
+	l.bytes += n
 	l.full = false
 	b.first = l.nextID
 	if held, _ := l.book.Held(); held == 0 {
@@ -214,6 +216,7 @@ func (l *Log) prune() {
 	var gone []*piece
 	for len(l.pieces) > 0 && l.pieces[0].left == 0 {
 		gone = append(gone, l.pieces[0])
+		l.bytes -= l.pieces[0].size
 		l.tight = false
 		l.pieces = l.pieces[1:]
 	}

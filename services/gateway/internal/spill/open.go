@@ -20,6 +20,9 @@ func Open(o Options) (*Log, error) {
 	if o.create == nil {
 		o.create = createFile
 	}
+	if o.Queue == 0 {
+		o.Queue = o.Size
+	}
 	l := &Log{
 		opts: o, book: segment.NewBook(), filling: newBatch(), queued: map[string]int{}, open: map[segment.ID]struct{}{},
 		turning: map[string]chan struct{}{}, nextID: 1, nextFile: 1,
@@ -65,6 +68,7 @@ func (l *Log) load() error {
 		}
 		if p != nil {
 			l.pieces = append(l.pieces, p)
+			l.bytes += p.size
 		}
 		l.nextFile = max(l.nextFile, number+1)
 	}

@@ -40,6 +40,7 @@ var (
 type Options struct {
 	Dir     string
 	Size    int64        // bytes of all files together; beyond it ErrFull
+	Queue   int64        // bytes that may wait for a slow disk, and as many again that it is writing; beyond it ErrFull. 0 = Size
 	Observe func(Commit) // called by the one goroutine that writes
 
 	create func(path string) (file, error) // nil = on the file system; tests put faults here
@@ -72,6 +73,7 @@ type Log struct {
 	mu       sync.Mutex
 	book     *segment.Book
 	pieces   []*piece // oldest first
+	bytes    int64    // of all pieces
 	filling  *batch   // what the next commit writes
 	queued   map[string]int
 	notes    []byte                   // payload of the next frame of notes
@@ -136,7 +138,7 @@ func (l *Log) Put(frame []byte, key []byte, records int, open bool) (Ticket, err
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err := l.takes(len(frame)); err != nil {
-		l.tight = l.tight || errors.Is(err, ErrFull)
+		l.tight = l.tight || l.over(len(frame))
 		return Ticket{}, err
 	}
 	b := l.filling
@@ -156,18 +158,15 @@ func (l *Log) takes(n int) error {
 	switch {
 	case l.closing || l.failed != nil:
 		return fmt.Errorf("%w: %w", ErrClosed, errors.Join(l.failed))
-	case l.bytes()+int64(len(l.filling.data)+n) > l.opts.Size:
+	case l.over(n):
 		return ErrFull
+	case int64(len(l.filling.data)+n) > l.opts.Queue:
+		return fmt.Errorf("%w: its disk is too slow", ErrFull)
 	}
 	return nil
 }
 
-func (l *Log) bytes() (n int64) {
-	for _, p := range l.pieces {
-		n += p.size
-	}
-	return n
-}
+func (l *Log) over(n int) bool { return l.bytes+int64(len(l.filling.data)+n) > l.opts.Size }
 
 // Wait waits for the commit of a ticket. Nil means that the request outlives the process.
 func (l *Log) Wait(t Ticket, expired <-chan time.Time) error {
@@ -204,7 +203,7 @@ func (l *Log) Able() error {
 	case l.full:
 		return fmt.Errorf("%w: its disk has no room", ErrFull)
 	case l.tight:
-		return fmt.Errorf("%w: it holds %d bytes of %d (setting spill-size)", ErrFull, l.bytes(), l.opts.Size)
+		return fmt.Errorf("%w: it holds %d bytes of %d (setting spill-size)", ErrFull, l.bytes, l.opts.Size)
 	}
 	return l.takes(0)
 }
@@ -224,7 +223,7 @@ func (l *Log) Stats() Stats {
 	err := l.Able()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	s := Stats{Bytes: l.bytes(), Limit: l.opts.Size, Err: err}
+	s := Stats{Bytes: l.bytes, Limit: l.opts.Size, Err: err}
 	s.Requests, s.Records = l.book.Held()
 	if s.Requests > 0 && l.oldest > 0 {
 		s.Oldest = time.UnixMilli(l.oldest)

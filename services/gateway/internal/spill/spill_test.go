@@ -170,6 +170,32 @@ func TestSlowDisk(t *testing.T) {
 	require.Empty(t, segments(t, o.Dir))
 }
 
+// What waits for a slow disk is bounded.
+func TestQueue(t *testing.T) {
+	o := options(t.TempDir())
+	o.Queue = 10_000
+	disk := &disk{gate: make(chan struct{})}
+	o.create = disk.create
+	l := open(t, o)
+	var tickets []Ticket
+	for {
+		ticket, err := l.Put(frameOf("a", string(make([]byte, 1000)), false), []byte("a"), 1, false)
+		if err != nil {
+			require.ErrorIs(t, err, ErrFull)
+			require.ErrorContains(t, err, "slow")
+			break
+		}
+		tickets = append(tickets, ticket)
+	}
+	require.LessOrEqual(t, len(tickets), 20)
+	disk.release()
+	for _, ticket := range tickets {
+		require.NoError(t, l.Wait(ticket, nil))
+	}
+	require.NoError(t, l.Able())
+	require.NoError(t, l.Close())
+}
+
 func TestFull(t *testing.T) {
 	o := options(t.TempDir())
 	o.Size = 64 << 10
@@ -198,14 +224,13 @@ func TestFull(t *testing.T) {
 
 // disk is a file system with faults.
 type disk struct {
-	syncs  atomic.Int64
-	gate   chan struct{} // a token lets one fsync through; nil = all
-	mu     sync.Mutex
-	at     chan struct{}
-	left   int // bytes that have room; 0 = all
-	writes int
-	sync   func() error // nil = the file's
-	seen   func()       // after each effect
+	syncs atomic.Int64
+	gate  chan struct{} // a token lets one fsync through; nil = all
+	mu    sync.Mutex
+	at    chan struct{}
+	left  int          // bytes that have room; 0 = all
+	sync  func() error // nil = the file's
+	seen  func()       // after each effect
 }
 
 func (d *disk) create(path string) (file, error) {

@@ -97,6 +97,9 @@ func (b *Book) Note(id ID, m Missing) {
 
 // Settle notes which records of a held request Kafka lacks still, and says whether it lacks none.
 func (b *Book) Settle(r Ref, m Missing) bool {
+	if b.settled.has(r.ID) {
+		return false
+	}
 	if slices.ContainsFunc(m, func(w uint64) bool { return w != 0 }) {
 		b.parts[r.ID] = m
 		return false

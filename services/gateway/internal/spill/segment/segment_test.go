@@ -186,6 +186,7 @@ func TestBook(t *testing.T) {
 	require.True(t, all)
 	require.Equal(t, 1, b.Of("a"))
 	require.True(t, b.Settle(refs[0], nil))
+	require.False(t, b.Settle(refs[0], nil), "once")
 	require.Zero(t, b.Of("a"))
 	require.True(t, b.Settle(refs[1], Missing{0}), "no bit is set")
 	requests, n = b.Held()
