@@ -39,6 +39,7 @@ const (
 	sourcesInterval = time.Second // between looks at the sources file
 	healthInterval  = time.Second // between looks at Kafka
 	patience        = 5 * time.Second
+	prepareLimit    = 30 * time.Second // for the topics to be created and described
 )
 
 // gateway is everything that one Run wires together.
@@ -118,7 +119,7 @@ func (g *gateway) open(ctx context.Context, ready func(addr string)) error {
 	limited := telemetry.NewLimiter(g.tel.Log)
 	admitted := false
 	for pause := 100 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
-		err := g.prepare(ctx)
+		err := g.prepareWithin(ctx, g.firstLook(admitted))
 		if err == nil {
 			break
 		}
@@ -155,9 +156,16 @@ func (g *gateway) admit(ready func(addr string)) {
 
 var errCompacted = errors.New("is compacted: Kafka would delete all events of a source but the last")
 
+// prepareWithin is prepare with a limit of its own.
+func (g *gateway) prepareWithin(ctx context.Context, limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	return g.prepare(ctx)
+}
+
 // prepare creates the topics that are missing and learns what their records may hold.
 func (g *gateway) prepare(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, prepareLimit)
 	defer cancel()
 	layout := g.cfg.layout()
 	if err := kafka.EnsureTopics(ctx, g.client, []kafka.TopicSpec{layout.Events(g.cfg.Topic)}); err != nil {

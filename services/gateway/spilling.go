@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"time"
 
 	"weir/services/gateway/internal/spill"
 )
@@ -59,24 +60,38 @@ func (g *gateway) remember() {
 	}
 }
 
-// recall reads what remember kept. False means that nothing is known of these topics: how long an event may be is then
-// Kafka's to say first.
+// firstLook is how long Kafka has to answer before requests are let in. Where they can be spilled, a broker that does not
+// even refuse must not keep them waiting.
+func (g *gateway) firstLook(admitted bool) time.Duration {
+	if _, known := g.noted(); known && !admitted {
+		return g.cfg.AckDeadline / 2
+	}
+	return prepareLimit
+}
+
+// recall learns what remember kept, and sends requests to the spill. False means that nothing is known of these topics:
+// how long an event may be is then Kafka's to say first.
 func (g *gateway) recall() bool {
-	if g.spill == nil {
-		return false
-	}
-	text, err := os.ReadFile(filepath.Join(g.cfg.Spill, topicsFile))
-	if err != nil {
-		return false
-	}
-	var t takes
-	if json.Unmarshal(text, &t) != nil || t.Topic != g.cfg.Topic || t.RejectedTopic != g.cfg.RejectedTopic {
+	t, known := g.noted()
+	if !known {
 		return false
 	}
 	g.learn(t)
 	g.producer.PresumeAway()
 	g.tel.Log.Warn("Kafka is away: events go to the spill until it is back", "spill", g.cfg.Spill)
 	return true
+}
+
+// noted reads what remember kept.
+func (g *gateway) noted() (t takes, known bool) {
+	if g.spill == nil {
+		return t, false
+	}
+	text, err := os.ReadFile(filepath.Join(g.cfg.Spill, topicsFile))
+	if err != nil || json.Unmarshal(text, &t) != nil {
+		return t, false
+	}
+	return t, t.Topic == g.cfg.Topic && t.RejectedTopic == g.cfg.RejectedTopic
 }
 
 // giveBack brings to Kafka what the spill holds, until ctx ends.

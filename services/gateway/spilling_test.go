@@ -247,6 +247,34 @@ func TestStartWithoutKafka(t *testing.T) {
 	})
 }
 
+// A broker that takes connections and says nothing keeps a gateway with a spill starting for half a deadline only.
+func TestStartBeforeASilentBroker(t *testing.T) {
+	setting := spills(t)
+	inBubble(t, setting, func(t *testing.T, b *bubble) {
+		b.broker()
+	})
+	inBubble(t, setting, func(t *testing.T, b *bubble) {
+		silent, err := b.net.Listen("tcp", "127.0.0.1:9092")
+		require.NoError(t, err)
+		defer silent.Close()
+		go func() {
+			for {
+				conn, err := silent.Accept()
+				if err != nil {
+					return
+				}
+				defer conn.Close()
+			}
+		}()
+		start := time.Now()
+		<-b.ready
+		require.LessOrEqual(t, time.Since(start), b.cfg.AckDeadline)
+		a, took := b.post("spilled")
+		require.Equal(t, 200, a.status, a.body)
+		require.Less(t, took, time.Second)
+	})
+}
+
 // Many clients post while Kafka goes and comes: what is answered 200 is in Kafka once, each client's events in order.
 func TestKafkaComesAndGoes(t *testing.T) {
 	inBubble(t, spills(t), func(t *testing.T, b *bubble) {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -149,16 +150,33 @@ func (x *replay) gather() (*round, error) {
 	if x.alone > 0 {
 		r.most = 1
 	}
+	x.atEnd = false
 	blocked := map[string]bool{}
 	for key, until := range x.stuck {
 		if blocked[key] = time.Now().Before(until); !blocked[key] {
 			delete(x.stuck, key)
 		}
 	}
-	if err := x.unpark(r, blocked); err != nil {
-		return nil, err
+	err := x.unpark(r, blocked)
+	if err == nil {
+		err = x.readOn(r, blocked)
 	}
-	return r, x.readOn(r, blocked)
+	x.tellOldest(r)
+	return r, err
+}
+
+// tellOldest tells the spill how long its oldest request waits.
+func (x *replay) tellOldest(r *round) {
+	oldest := int64(math.MaxInt64)
+	if len(x.parked) > 0 {
+		oldest = x.parked[0].At
+	}
+	if len(r.cargos) > 0 {
+		oldest = min(oldest, r.cargos[0].entry.At)
+	}
+	if oldest < math.MaxInt64 {
+		x.p.opts.Spill.Oldest(oldest)
+	}
 }
 
 // unpark takes what was parked and has not to wait any more.
@@ -222,7 +240,7 @@ func (r *round) add(e spill.Entry) {
 func (x *replay) send(r *round) {
 	x.out.Add(r.cost())
 	r.left.Store(int32(len(r.cargos)))
-	if x.atEnd && len(x.parked) == 0 && !x.p.away.Load() {
+	if x.atEnd && !x.p.away.Load() {
 		x.turn(r)
 	}
 	for _, l := range r.cargos {
@@ -259,7 +277,14 @@ func (x *replay) hand(r *round, l *cargo) {
 // turn makes new requests of the round's sources wait: behind the round there is nothing
 // but what is being spilled now.
 func (x *replay) turn(r *round) {
+	waits := map[string]bool{}
+	for _, e := range x.parked {
+		waits[e.Key] = true
+	}
 	for _, l := range r.cargos {
+		if waits[l.entry.Key] {
+			continue
+		}
 		x.turned[l.entry.Key] = true
 		x.p.opts.Spill.Turn(l.entry.Key)
 	}

@@ -21,6 +21,7 @@ type Place struct {
 type Entry struct {
 	segment.Ref
 	Place
+	At      int64            // when it was spilled, Unix milliseconds
 	Open    bool             // Kafka's client has it: Resolve is still to come
 	Lacks   segment.Missing  // the records that Kafka does not have
 	All     bool             // it has none of them
@@ -80,7 +81,7 @@ func (c *cursor) parse(p *piece, data []byte) (list []Entry, used, need int, err
 				return nil, 0, 0, fmt.Errorf("read the segment %s at byte %d: %w", p.path, at, err)
 			}
 			ref := segment.Ref{ID: c.id, Key: string(r.Key), Records: r.Records}
-			list = append(list, Entry{Ref: ref, Place: Place{number: p.number, at: at, Size: f.Size}, Request: &r})
+			list = append(list, Entry{Ref: ref, Place: Place{number: p.number, at: at, Size: f.Size}, At: r.At, Request: &r})
 			c.id++
 		}
 		used += f.Size
@@ -123,9 +124,6 @@ func (l *Log) held(list []Entry) []Entry {
 			continue
 		}
 		_, e.Open = l.open[e.ID]
-		if len(keep) == 0 {
-			l.oldest = e.Request.At
-		}
 		keep = append(keep, e)
 	}
 	return keep
@@ -166,6 +164,13 @@ func readPart(path string, at, n int64) ([]byte, error) {
 		return nil, fmt.Errorf("read the segment %s: %w", path, err)
 	}
 	return data, nil
+}
+
+// Oldest notes when the oldest request was spilled that is not in Kafka, as far as was read.
+func (l *Log) Oldest(at int64) {
+	l.mu.Lock()
+	l.oldest = at
+	l.mu.Unlock()
 }
 
 // Hand notes that Kafka's client gets the request.

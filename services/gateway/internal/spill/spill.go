@@ -82,7 +82,7 @@ type Log struct {
 	failed   error                    // of the disk; nil = it takes frames
 	full     bool                     // the newest commit met a disk without room
 	tight    bool                     // a request found no room, and no segment went since
-	oldest   int64                    // when what is read next was spilled, Unix milliseconds
+	oldest   int64                    // when the oldest request was spilled, Unix milliseconds
 	cursor   cursor
 	nextID   segment.ID
 	nextFile uint64
