@@ -219,21 +219,42 @@ func build(t *testing.T) string {
 	return bin
 }
 
-func TestKafkaIsAwayAndTheGatewayIsKilled(t *testing.T) {
+// broker is a Kafka that can be stopped and started again on what it had.
+type broker struct {
+	addr        string
+	stop, start func(t *testing.T)
+}
+
+func TestEmbedded(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs processes")
 	}
-	dir := t.TempDir()
-	address := func() string {
-		port, err := parts.FreePort()
-		require.NoError(t, err)
-		return fmt.Sprintf("127.0.0.1:%d", port)
+	o := embedded.KafkaOptions{Dir: filepath.Join(t.TempDir(), "kafka"), Addr: address(t)}
+	var kafka *embedded.Kafka
+	b := broker{
+		addr: o.Addr,
+		stop: func(t *testing.T) { require.NoError(t, kafka.Close()) },
+		start: func(t *testing.T) {
+			var err error
+			kafka, err = embedded.StartKafka(o)
+			require.NoError(t, err)
+		},
 	}
-	broker := embedded.KafkaOptions{Dir: filepath.Join(dir, "kafka"), Addr: address()}
-	kafka, err := embedded.StartKafka(broker)
+	b.start(t)
+	defer func() { b.stop(t) }()
+	scenario(t, b)
+}
+
+// address is a free one.
+func address(t *testing.T) string {
+	port, err := parts.FreePort()
 	require.NoError(t, err)
-	defer func() { _ = kafka.Close() }()
-	g := &gateway{t: t, bin: build(t), dir: dir, addr: address(), admin: address(), broker: broker.Addr}
+	return fmt.Sprintf("127.0.0.1:%d", port)
+}
+
+func scenario(t *testing.T, kafka broker) {
+	dir := t.TempDir()
+	g := &gateway{t: t, bin: build(t), dir: dir, addr: address(t), admin: address(t), broker: kafka.addr}
 	var text strings.Builder
 	text.WriteString("sources:\n")
 	for i := range 4 {
@@ -252,7 +273,7 @@ func TestKafkaIsAwayAndTheGatewayIsKilled(t *testing.T) {
 	}
 	pause(5 * time.Second)
 	before := g.residentMiB()
-	require.NoError(t, kafka.Close())
+	kafka.stop(t)
 	gone := time.Now()
 	var resident []int
 	for i := range *kills + 1 {
@@ -266,8 +287,7 @@ func TestKafkaIsAwayAndTheGatewayIsKilled(t *testing.T) {
 		}
 	}
 	outage := time.Since(gone)
-	kafka, err = embedded.StartKafka(broker)
-	require.NoError(t, err)
+	kafka.start(t)
 	back := time.Now()
 	heldAt, err := g.metric("weir_gateway_spill_held")
 	require.NoError(t, err)
@@ -301,7 +321,7 @@ func TestKafkaIsAwayAndTheGatewayIsKilled(t *testing.T) {
 	stop()
 	posting.Wait()
 
-	lost, doubled, disordered, acked := l.audit(t, broker.Addr)
+	lost, doubled, disordered, acked := l.audit(t, kafka.addr)
 	t.Logf("Kafka away %s, %d events/s, gateway killed %d times: %d acknowledged, %d lost, %d doubled, %d out of order; %d requests refused, %d by a gateway that started, %d without an answer; slowest answer %s",
 		outage.Round(time.Second), *rate, *kills, acked, lost, doubled, disordered, l.refused.Load(), l.starts.Load(), l.broken.Load(), time.Duration(l.slowest.Load()).Round(time.Millisecond))
 	t.Logf("memory %d MiB before, %d MiB at most; %.0f records held when Kafka was back, drained in %s (%.0f events/s, beside %d/s of load); %.0f counted by the last process",
