@@ -57,7 +57,7 @@ func wire(cfg Config, tel *telemetry.Telemetry, e edges) (_ *gateway, err error)
 	}
 	g.producer = produce.New(g.client, produce.Options{
 		Topics: []string{cfg.Topic, cfg.RejectedTopic}, Deadline: cfg.AckDeadline, Observe: g.metrics.delivered,
-		Spill: g.spill, Replayer: g.replayer, Returned: g.metrics.returned,
+		Spill: g.spill, Replayer: g.replayer, Reader: g.reader(e.client), Looked: g.metrics.looked, Returned: g.metrics.returned,
 	})
 	g.ingester = ingest.New(ingest.Options{
 		Lookup: g.sources.Lookup, Producer: g.producer, Topic: cfg.Topic, Rejected: cfg.RejectedTopic, Observe: g.metrics.ingested,
@@ -96,6 +96,11 @@ func (g *gateway) openClients(more []kgo.Opt) (err error) {
 		g.replayer, err = g.newClient(produce.ReplayOptions(g.cfg.AckDeadline, &g.limits), more)
 	}
 	return err
+}
+
+// reader makes clients that read what this gateway wrote.
+func (g *gateway) reader(more []kgo.Opt) func(...kgo.Opt) (*kgo.Client, error) {
+	return func(of ...kgo.Opt) (*kgo.Client, error) { return g.newClient(of, more) }
 }
 
 func (g *gateway) newClient(of, more []kgo.Opt) (*kgo.Client, error) {

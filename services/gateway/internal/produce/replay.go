@@ -68,6 +68,9 @@ func (r *round) full() bool { return r.bytes >= r.limit || len(r.cargos) >= r.mo
 // ends. What it holds at once is charged to the budget.
 func (p *Producer) Replay(ctx context.Context, budget *Budget) error {
 	x := &replay{p: p, budget: budget, turned: map[string]bool{}, stuck: map[string]time.Time{}}
+	if err := x.settleDoubts(ctx); err != nil {
+		return err
+	}
 	for ctx.Err() == nil {
 		pause, err := x.step(ctx)
 		if err != nil {
@@ -243,8 +246,12 @@ func (x *replay) send(r *round) {
 	if x.atEnd && !x.p.away.Load() {
 		x.turn(r)
 	}
+	ids := make([]segment.ID, len(r.cargos))
+	for i, l := range r.cargos {
+		ids[i] = l.entry.ID
+	}
+	x.p.opts.Spill.Hand(ids)
 	for _, l := range r.cargos {
-		x.p.opts.Spill.Hand(l.entry.ID)
 		if err := l.unpack(x.p.opts.Topics); err != nil {
 			r.fail(err)
 			l.records, l.index = nil, nil

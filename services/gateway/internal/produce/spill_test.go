@@ -17,6 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"weir/services/gateway/internal/spill"
+	"weir/services/gateway/internal/spill/segment"
 )
 
 // stage is a producer with a spill, on a virtual broker in virtual time.
@@ -29,10 +30,14 @@ type stage struct {
 	h        *Hangar
 	mu       sync.Mutex
 	returned []Return
+	looked   []Look
 	closed   bool // the log, by the test
 }
 
-func onStage(t *testing.T, f func(t *testing.T, s *stage)) {
+func onStage(t *testing.T, f func(t *testing.T, s *stage)) { onStageAfter(t, nil, f) }
+
+// onStageAfter does something with the spill's folder before the producer starts.
+func onStageAfter(t *testing.T, before func(t *testing.T, s *stage, dir string), f func(t *testing.T, s *stage)) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		s := &stage{t: t, net: new(kfake.VirtualNetwork), h: NewHangar(64 << 20)}
@@ -40,17 +45,21 @@ func onStage(t *testing.T, f func(t *testing.T, s *stage)) {
 		s.cluster, err = kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(9092), kfake.ListenFn(s.net.Listen), kfake.SeedTopics(2, "events", "rejected"))
 		require.NoError(t, err)
 		defer s.cluster.Close()
+		if before != nil {
+			before(t, s, dir)
+		}
 		s.log, err = spill.Open(spill.Options{Dir: dir, Size: 1 << 30, Observe: func(spill.Commit) {}})
 		require.NoError(t, err)
 		client := func(opts []kgo.Opt) *kgo.Client {
-			cl, err := kgo.NewClient(append(opts, kgo.SeedBrokers("127.0.0.1:9092"), kgo.Dialer(s.net.DialContext), kgo.ProducerBatchCompression(kgo.NoCompression()))...)
+			cl, err := s.client(append(opts, kgo.ProducerBatchCompression(kgo.NoCompression()))...)
 			require.NoError(t, err)
 			return cl
 		}
 		limits := new(Limits)
 		s.p = New(client(ClientOptions(5*time.Second, s.h.Budget.Limit(), limits)), Options{
 			Topics: []string{"events", "rejected"}, Deadline: 5 * time.Second, Observe: func(Delivery) {},
-			Spill: s.log, Replayer: client(ReplayOptions(5*time.Second, limits)), Returned: func(r Return) {
+			Spill: s.log, Replayer: client(ReplayOptions(5*time.Second, limits)), Reader: s.client,
+			Looked: func(l Look) { s.looked = append(s.looked, l) }, Returned: func(r Return) {
 				s.mu.Lock()
 				defer s.mu.Unlock()
 				s.returned = append(s.returned, r)
@@ -71,6 +80,10 @@ func onStage(t *testing.T, f func(t *testing.T, s *stage)) {
 		}()
 		f(t, s)
 	})
+}
+
+func (s *stage) client(opts ...kgo.Opt) (*kgo.Client, error) {
+	return kgo.NewClient(append(opts, kgo.SeedBrokers("127.0.0.1:9092"), kgo.Dialer(s.net.DialContext))...)
 }
 
 // deliver sends values of a source, each a record.
@@ -329,6 +342,71 @@ func TestTheDiskTakesNothing(t *testing.T) {
 		require.Equal(t, []string{"spilled"}, s.values("a"), "what it holds is given back")
 		require.NoError(t, s.deliver("a", "directly"))
 	})
+}
+
+// A process was killed while it gave three requests back: Kafka has all of one, a part of another, and nothing of the third.
+// The next one finds out, and completes each.
+func TestWhatAKilledProcessHadOnItsWay(t *testing.T) {
+	for name, denied := range map[string]bool{"found": false, "not to be read": true} {
+		t.Run(name, func(t *testing.T) {
+			record := func(request, value string) kgo.Record {
+				return kgo.Record{
+					Topic: "events", Key: []byte("a"), Value: []byte(value), Timestamp: time.Now().Add(-time.Minute).Truncate(time.Millisecond),
+					Headers: []kgo.RecordHeader{{Key: "weir-request-id", Value: []byte(request)}},
+				}
+			}
+			before := func(t *testing.T, s *stage, dir string) {
+				log, err := spill.Open(spill.Options{Dir: dir, Size: 1 << 30, Observe: func(spill.Commit) {}})
+				require.NoError(t, err)
+				var ids []segment.ID
+				for i, request := range []string{"r1", "r2", "r3", "r4"} {
+					f := &Flight{records: []kgo.Record{record(request, request+" x"), record(request, request+" y"), record(request, request+" y")}}
+					frame := f.encode(nil, segment.Request{At: 1, Open: i == 0, Key: []byte("a"), Records: 3}, func(int) bool { return true })
+					ticket, err := log.Put(frame, []byte("a"), 3, i == 0)
+					require.NoError(t, err)
+					require.NoError(t, log.Wait(ticket, nil))
+					if i > 0 && i < 3 {
+						ids = append(ids, segment.ID(i+1))
+					}
+				}
+				log.Hand(ids)
+				require.NoError(t, log.Close())
+				cl, err := s.client(kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)))
+				require.NoError(t, err)
+				defer cl.Close()
+				for _, r := range []kgo.Record{record("r0", "r1 x"), record("r1", "r1 x"), record("r1", "r1 y"), record("r1", "r1 y"), record("r2", "r2 x"), record("r2", "r2 y"), record("r4", "r4 x")} {
+					require.NoError(t, cl.ProduceSync(t.Context(), &r).FirstErr())
+				}
+				if denied {
+					s.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.ListOffsets}, Err: kerr.TopicAuthorizationFailed, Count: -1})
+				}
+			}
+			onStageAfter(t, before, func(t *testing.T, s *stage) {
+				time.Sleep(20 * time.Second)
+				require.False(t, s.log.Holds())
+				require.Len(t, s.looked, 1)
+				require.Equal(t, 3, s.looked[0].Requests)
+				if denied {
+					require.ErrorIs(t, s.looked[0].Err, kerr.TopicAuthorizationFailed)
+					require.EqualValues(t, 7+12, stored(s.cluster), "all of it again, rather than none")
+					return
+				}
+				require.NoError(t, s.looked[0].Err)
+				require.Equal(t, 5, s.looked[0].Found)
+				got := s.values("a")
+				require.Equal(t, []string{"r1 x", "r1 x", "r1 y", "r1 y", "r2 x", "r2 y", "r4 x"}, got[:7])
+				require.Equal(t, []string{"r2 y", "r3 x", "r3 y", "r3 y", "r4 x", "r4 y", "r4 y"}, got[7:], "r4 was in no doubt: another wrote a record like it")
+			})
+		})
+	}
+}
+
+// stored counts the records of the events topic in the broker itself.
+func stored(c *kfake.Cluster) (n int64) {
+	for _, p := range c.PartitionInfos("events") {
+		n += p.HighWatermark
+	}
+	return n
 }
 
 // A request that is larger than a round comes back too.

@@ -22,6 +22,7 @@ type Entry struct {
 	segment.Ref
 	Place
 	At      int64            // when it was spilled, Unix milliseconds
+	Doubt   bool             // an earlier process handed it to Kafka's client, and Kafka may have it
 	Open    bool             // Kafka's client has it: Resolve is still to come
 	Lacks   segment.Missing  // the records that Kafka does not have
 	All     bool             // it has none of them
@@ -124,6 +125,7 @@ func (l *Log) held(list []Entry) []Entry {
 			continue
 		}
 		_, e.Open = l.open[e.ID]
+		e.Doubt = l.book.Doubted(e.ID)
 		keep = append(keep, e)
 	}
 	return keep
@@ -135,6 +137,7 @@ func (l *Log) Load(e *Entry) (bool, error) {
 	var settled bool
 	e.Lacks, e.All, settled = l.book.Lacks(e.ID)
 	_, e.Open = l.open[e.ID]
+	e.Doubt = l.book.Doubted(e.ID)
 	l.mu.Unlock()
 	if settled || e.Open {
 		return !settled, nil
@@ -173,11 +176,38 @@ func (l *Log) Oldest(at int64) {
 	l.mu.Unlock()
 }
 
-// Hand notes that Kafka's client gets the request.
-func (l *Log) Hand(id segment.ID) {
+// Hand notes that Kafka's client gets the requests. When it returns, the note outlives a kill.
+func (l *Log) Hand(ids []segment.ID) {
 	l.mu.Lock()
-	l.open[id] = struct{}{}
+	for _, id := range ids {
+		l.open[id] = struct{}{}
+		l.handed = segment.AppendHanded(l.handed, id)
+	}
+	if l.written == nil {
+		l.written = make(chan struct{})
+	}
+	written := l.written
 	l.mu.Unlock()
+	poke(l.wake)
+	select {
+	case <-written:
+	case <-l.ended:
+	}
+}
+
+// Rewind sets the reader to the first request again.
+func (l *Log) Rewind() {
+	l.mu.Lock()
+	l.cursor = cursor{}
+	l.mu.Unlock()
+}
+
+// Doubts is how many requests an earlier process handed to Kafka's client, or had there when it spilled them, and did
+// not note what became of them.
+func (l *Log) Doubts() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.book.Doubts()
 }
 
 // Settle says what became of a request that Kafka's client had: which of its records Kafka

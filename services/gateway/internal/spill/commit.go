@@ -23,14 +23,17 @@ func (l *Log) write() {
 	spare := newBatch()
 	for range l.wake {
 		l.mu.Lock()
-		b, notes, closing := l.filling, l.notes, l.closing
-		l.filling, l.notes = spare, nil
+		b, notes, handed, written, closing := l.filling, l.notes, l.handed, l.written, l.closing
+		l.filling, l.notes, l.handed, l.written = spare, nil, nil, nil
 		if len(l.pieces) == 0 {
-			notes = nil // of requests that are gone with their segments
+			notes, handed = nil, nil // of requests that are gone with their segments
 		}
 		l.mu.Unlock()
-		if len(b.refs)+len(notes) > 0 {
-			l.commit(b, notes)
+		if len(b.refs)+len(notes)+len(handed) > 0 {
+			l.commit(b, notes, handed)
+		}
+		if written != nil {
+			close(written)
 		}
 		l.prune()
 		spare = newBatch()
@@ -47,12 +50,16 @@ func (l *Log) write() {
 
 // commit makes a batch durable. Notes go with it, and need no fsync of their own: without
 // them a request would be written to Kafka twice, not lost.
-func (l *Log) commit(b *batch, notes []byte) {
+func (l *Log) commit(b *batch, notes, handed []byte) {
 	start := time.Now()
 	data := b.data
 	if len(notes) > 0 {
 		n := len(data)
 		data = segment.End(append(segment.Begin(data, segment.KindNotes), notes...), n)
+	}
+	if len(handed) > 0 { // behind the notes: a request may be handed again
+		n := len(data)
+		data = segment.End(append(segment.Begin(data, segment.KindHanded), handed...), n)
 	}
 	b.data = data[:0]
 	err := l.append(data, len(b.refs) > 0)

@@ -112,9 +112,11 @@ func (l *Log) list() (numbers []uint64, err error) {
 
 // request is what load notes of a request until its segment is read.
 type request struct {
-	ref  segment.Ref
-	at   int64
-	note []note
+	ref    segment.Ref
+	at     int64
+	open   bool
+	note   []note
+	handed []segment.ID
 }
 
 type note struct {
@@ -160,12 +162,18 @@ func (p *piece) meet(at int, f segment.Frame, found *[]request) error {
 		return err
 	case f.Kind == segment.KindRequest:
 		r, err := segment.ReadRequest(f.Payload)
-		*found = append(*found, request{at: r.At, ref: segment.Ref{ID: p.first + segment.ID(p.n), Key: string(r.Key), Records: r.Records}})
+		*found = append(*found, request{at: r.At, open: r.Open, ref: segment.Ref{ID: p.first + segment.ID(p.n), Key: string(r.Key), Records: r.Records}})
 		p.n++
 		return err
 	case f.Kind == segment.KindNotes:
 		var r request
 		err := segment.ReadNotes(f.Payload, func(id segment.ID, m segment.Missing) { r.note = append(r.note, note{id, m}) })
+		*found = append(*found, r)
+		return err
+	}
+	if f.Kind == segment.KindHanded {
+		var r request
+		err := segment.ReadHanded(f.Payload, func(id segment.ID) { r.handed = append(r.handed, id) })
 		*found = append(*found, r)
 		return err
 	}
@@ -177,6 +185,12 @@ func (l *Log) enter(p *piece, found []request) {
 	for _, r := range slices.Backward(found) {
 		for _, n := range slices.Backward(r.note) {
 			l.book.Note(n.id, n.missing)
+		}
+		for _, id := range r.handed {
+			l.book.Handed(id)
+		}
+		if r.open {
+			l.book.Handed(r.ref.ID)
 		}
 		if r.ref.ID > 0 && l.book.Hold(r.ref) {
 			p.left++

@@ -5,11 +5,11 @@
 // notes of what came back, a few bytes a request); after a failed write or fsync nothing
 // is written any more, because what the kernel then holds is unknown.
 //
-// A process that is killed while records of the spill, or of a request that was spilled because Kafka's
-// client did not know, are on their way writes those again at the next start: they may stand in
-// Kafka twice, with the same messageId. No other way leads to a second record: while the
-// process lives, nothing is handed to the client again before the client said that Kafka
-// does not have it.
+// While a process lives, nothing is handed to Kafka's client a second time before the client
+// said that Kafka does not have it. What was on its way when a process was killed is marked
+// so: the next one looks for it in the topics (produce does). A power cut may take the newest
+// marks, which are not fsynced, and a gateway may have no right to read: then such a record
+// stands in Kafka twice, with the same messageId. It is never lost.
 //
 // It does not speak to Kafka and decides nothing about requests (produce does both).
 // One directory belongs to one process, kept by a lock that the kernel gives back.
@@ -76,6 +76,8 @@ type Log struct {
 	bytes    int64    // of all pieces
 	filling  *batch   // what the next commit writes
 	queued   map[string]int
+	handed   []byte                   // payload of the next frame of handed requests
+	written  chan struct{}            // closed once it is written
 	notes    []byte                   // payload of the next frame of notes
 	open     map[segment.ID]struct{}  // Kafka's client has them
 	turning  map[string]chan struct{} // closed once nothing of the key is held

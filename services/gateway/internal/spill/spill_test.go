@@ -97,7 +97,7 @@ func TestThereAndBack(t *testing.T) {
 	entries, got := rest(t, l)
 	require.Equal(t, want, got)
 	for _, e := range entries[:33] {
-		l.Hand(e.ID)
+		l.Hand([]segment.ID{e.ID})
 		l.Settle(e.Ref, nil)
 	}
 	require.NoError(t, l.Close())
@@ -516,6 +516,38 @@ func TestParts(t *testing.T) {
 	require.False(t, held)
 	require.NoError(t, l.Close())
 	require.Empty(t, segments(t, o.Dir))
+}
+
+// What was handed and not settled is in doubt at the next start, and so is what was put as open; what is known is not.
+func TestDoubts(t *testing.T) {
+	o := options(t.TempDir())
+	l := open(t, o)
+	ticket, err := l.Put(frameOf("a", "open", true), []byte("a"), 1, true)
+	require.NoError(t, err)
+	require.NoError(t, l.Wait(ticket, nil))
+	for i := range 4 {
+		require.NoError(t, put(l, "a", fmt.Sprint(i)))
+	}
+	entries, _ := rest(t, l)
+	require.Zero(t, l.Doubts(), "this process knows what it handed")
+	l.Hand([]segment.ID{entries[1].ID, entries[2].ID, entries[3].ID})
+	l.Settle(entries[1].Ref, nil)
+	l.Settle(entries[2].Ref, segment.Missing(nil).Add(0, 1))
+	require.NoError(t, l.Close())
+	for range 2 { // nothing was found out: it stays so
+		l = open(t, o)
+		require.Equal(t, 2, l.Doubts())
+		entries, _ = rest(t, l)
+		l.Rewind()
+		again, _ := rest(t, l)
+		require.Equal(t, entries, again)
+		doubts := map[segment.ID]bool{}
+		for _, e := range entries {
+			doubts[e.ID] = e.Doubt
+		}
+		require.Equal(t, map[segment.ID]bool{1: true, 3: false, 4: true, 5: false}, doubts)
+		require.NoError(t, l.Close())
+	}
 }
 
 // Who waits for a turn goes on once the last of the key is in Kafka, or when the turn is called off.

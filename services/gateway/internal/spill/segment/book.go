@@ -52,6 +52,22 @@ func ReadNotes(payload []byte, visit func(ID, Missing)) error {
 	return nil
 }
 
+// AppendHanded appends to the payload of a frame of handed requests.
+func AppendHanded(dst []byte, id ID) []byte { return binary.AppendUvarint(dst, uint64(id)) }
+
+// ReadHanded visits the requests of a frame of handed ones.
+func ReadHanded(payload []byte, visit func(ID)) error {
+	c := cursor{b: payload}
+	for len(c.b) > 0 {
+		id := ID(c.uvarint())
+		if c.bad {
+			return ErrForm
+		}
+		visit(id)
+	}
+	return nil
+}
+
 // Ref is a request in the book.
 type Ref struct {
 	ID      ID
@@ -64,6 +80,7 @@ type Ref struct {
 type Book struct {
 	settled set
 	parts   map[ID]Missing
+	doubt   map[ID]bool // handed to a client of an earlier process, which did not note what became of it
 	keys    map[string]int
 	held    int // requests that are not settled
 	records int // of them
@@ -71,7 +88,7 @@ type Book struct {
 
 // NewBook is the book of an empty spill.
 func NewBook() *Book {
-	return &Book{settled: set{}, parts: map[ID]Missing{}, keys: map[string]int{}}
+	return &Book{settled: set{}, parts: map[ID]Missing{}, doubt: map[ID]bool{}, keys: map[string]int{}}
 }
 
 // Hold enters a request that Kafka does not have. One that is entered as settled stays so.
@@ -95,11 +112,25 @@ func (b *Book) Note(id ID, m Missing) {
 	}
 }
 
+// Handed enters, before the request itself is met, that a client got it. A newer note says what became of it.
+func (b *Book) Handed(id ID) {
+	if !b.settled.has(id) && b.parts[id] == nil {
+		b.doubt[id] = true
+	}
+}
+
+// Doubted says whether Kafka may have more of the request than was noted.
+func (b *Book) Doubted(id ID) bool { return b.doubt[id] }
+
+// Doubts is how many requests are in doubt.
+func (b *Book) Doubts() int { return len(b.doubt) }
+
 // Settle notes which records of a held request Kafka lacks still, and says whether it lacks none.
 func (b *Book) Settle(r Ref, m Missing) bool {
 	if b.settled.has(r.ID) {
 		return false
 	}
+	delete(b.doubt, r.ID)
 	if slices.ContainsFunc(m, func(w uint64) bool { return w != 0 }) {
 		b.parts[r.ID] = m
 		return false

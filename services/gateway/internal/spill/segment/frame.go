@@ -33,6 +33,7 @@ const (
 	KindHead    Kind = iota + 1 // of a segment: its first frame
 	KindRequest                 // a request's records
 	KindNotes                   // which requests are in Kafka
+	KindHanded                  // which requests Kafka's client gets now
 )
 
 // Begin makes room for a frame's head; the payload is appended behind it.

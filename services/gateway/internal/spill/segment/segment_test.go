@@ -224,6 +224,30 @@ func TestNotes(t *testing.T) {
 	require.False(t, settled, "its page is gone")
 }
 
+// What was handed is in doubt unless a newer note says what became of it. Frames are read from the newest on.
+func TestDoubts(t *testing.T) {
+	var ids []ID
+	require.NoError(t, ReadHanded(AppendHanded(AppendHanded(nil, 7), 300), func(id ID) { ids = append(ids, id) }))
+	require.Equal(t, []ID{7, 300}, ids)
+	require.ErrorIs(t, ReadHanded([]byte{0x80}, func(ID) {}), ErrForm)
+
+	b := NewBook()
+	b.Handed(4)           // handed again after its note
+	b.Note(3, nil)        // settled after it was handed
+	b.Note(2, Missing{1}) // failed after it was handed
+	b.Note(4, Missing{2}) // failed the first time
+	for _, id := range []ID{1, 2, 3, 4} {
+		b.Handed(id)
+	}
+	for id, want := range map[ID]bool{1: true, 2: false, 3: false, 4: true, 5: false} {
+		require.Equal(t, want, b.Doubted(id), "request %d", id)
+	}
+	require.Equal(t, 2, b.Doubts())
+	require.True(t, b.Hold(Ref{1, "a", 1}))
+	b.Settle(Ref{1, "a", 1}, Missing{1})
+	require.False(t, b.Doubted(1))
+}
+
 // FuzzScan: whatever a disk gives back, nothing panics, and what decodes is encoded alike.
 func FuzzScan(f *testing.F) {
 	data, _ := three()
@@ -242,6 +266,8 @@ func FuzzScan(f *testing.F) {
 				readAgain(t, f.Payload)
 			case KindNotes:
 				_ = ReadNotes(f.Payload, func(ID, Missing) {})
+			case KindHanded:
+				_ = ReadHanded(f.Payload, func(ID) {})
 			}
 			return nil
 		})
