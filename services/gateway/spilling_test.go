@@ -279,7 +279,7 @@ func TestStartBeforeASilentBroker(t *testing.T) {
 func TestKafkaComesAndGoes(t *testing.T) {
 	inBubble(t, spills(t), func(t *testing.T, b *bubble) {
 		c := b.broker()
-		const clients = 6
+		const clients = 4
 		var posts sync.WaitGroup
 		stop := make(chan struct{})
 		sent := make([]int, clients)
@@ -299,10 +299,10 @@ func TestKafkaComesAndGoes(t *testing.T) {
 				}
 			})
 		}
-		for i := range 6 {
+		for i := range 4 {
 			time.Sleep(5 * time.Second)
 			fault := c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.NotEnoughReplicas, Count: -1})
-			time.Sleep(time.Duration(i) * 3 * time.Second)
+			time.Sleep(time.Duration(i) * 2 * time.Second)
 			fault.Remove()
 		}
 		time.Sleep(20 * time.Second)

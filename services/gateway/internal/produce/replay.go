@@ -42,28 +42,6 @@ type replay struct {
 	stuck  map[string]time.Time // until when a source waits
 }
 
-// round is what is handed to Kafka's client at once: requests in order.
-type round struct {
-	cargos  []*cargo
-	bytes   int
-	limit   int
-	most    int // requests
-	records int
-	left    atomic.Int32 // requests whose outcome is not there
-	failure atomic.Pointer[error]
-	done    chan struct{}
-}
-
-// cargo is one request of a round.
-type cargo struct {
-	entry   spill.Entry
-	records []kgo.Record
-	index   []int // of each record in its request
-	pending atomic.Int32
-}
-
-func (r *round) full() bool { return r.bytes >= r.limit || len(r.cargos) >= r.most }
-
 // Replay gives what the spill holds to Kafka, in the order of each source, until ctx
 // ends. What it holds at once is charged to the budget.
 func (p *Producer) Replay(ctx context.Context, budget *Budget) error {
@@ -140,9 +118,6 @@ func (x *replay) refuse(r *round, err error) {
 	x.stuck[key] = time.Now().Add(stuckPause)
 	x.p.opts.Returned(Return{Source: key, Err: err})
 }
-
-// cost is what a round holds until Kafka's client let go of it.
-func (r *round) cost() int64 { return int64(r.bytes) + int64(r.records)*recordOverhead }
 
 // gather reads the next round: what was parked first, then what follows.
 func (x *replay) gather() (*round, error) {
@@ -233,12 +208,6 @@ func (x *replay) readOn(r *round, blocked map[string]bool) error {
 	return nil
 }
 
-func (r *round) add(e spill.Entry) {
-	r.cargos = append(r.cargos, &cargo{entry: e})
-	r.bytes += e.Size
-	r.records += e.Records
-}
-
 // send hands a round to Kafka's client.
 func (x *replay) send(r *round) {
 	x.out.Add(r.cost())
@@ -297,12 +266,6 @@ func (x *replay) turn(r *round) {
 	}
 }
 
-func (r *round) fail(err error) {
-	if r.failure.Load() == nil {
-		r.failure.CompareAndSwap(nil, &err)
-	}
-}
-
 // landed counts the outcomes of a request; the last one settles it.
 func (x *replay) landed(r *round, l *cargo) {
 	if l.pending.Add(-1) > 0 {
@@ -319,26 +282,6 @@ func (x *replay) landed(r *round, l *cargo) {
 		x.out.Add(-r.cost())
 		close(r.done)
 	}
-}
-
-// missing says which records of the request Kafka does not have, and how many it took now.
-func (l *cargo) missing() (m segment.Missing, delivered int) {
-	if l.records == nil { // it could not be read
-		for i := range l.entry.Records {
-			if l.entry.All || l.entry.Lacks.Has(i) {
-				m = m.Add(i, l.entry.Records)
-			}
-		}
-		return m, 0
-	}
-	for i := range l.records {
-		if l.records[i].Offset == undelivered {
-			m = m.Add(l.index[i], l.entry.Records)
-			continue
-		}
-		delivered++
-	}
-	return m, delivered
 }
 
 // await waits for a round, as long as a request would.
@@ -374,43 +317,4 @@ func (x *replay) park(cargos []*cargo) {
 		x.parked = append(x.parked, e)
 	}
 	slices.SortFunc(x.parked, func(a, b spill.Entry) int { return cmp.Compare(a.ID, b.ID) })
-}
-
-// unpack makes the records of a request that Kafka lacks.
-func (l *cargo) unpack(topics []string) error {
-	var rec segment.Record
-	var headers []Header
-	for i := 0; ; i++ {
-		ok, err := l.entry.Request.Next(&rec)
-		if !ok || err != nil {
-			return err
-		}
-		if !rec.Shared {
-			headers = headersOf(rec.Headers)
-		}
-		if !l.entry.All && !l.entry.Lacks.Has(i) {
-			continue
-		}
-		l.index = append(l.index, i)
-		l.records = append(l.records, kgo.Record{Topic: topicOf(rec.Topic, topics), Key: l.entry.Request.Key, Value: rec.Value, Timestamp: time.UnixMilli(rec.At), Headers: headers})
-	}
-}
-
-func headersOf(list []segment.Header) []Header {
-	headers := make([]Header, len(list))
-	for i, h := range list {
-		headers[i] = Header{Key: string(h.Key), Value: h.Value}
-	}
-	return headers
-}
-
-// topicOf gives the name of a topic, without a copy where it is one of ours. The spill may
-// hold records for others, of a time when the settings were others.
-func topicOf(name []byte, topics []string) string {
-	for _, t := range topics {
-		if t == string(name) {
-			return t
-		}
-	}
-	return string(name)
 }
