@@ -3,6 +3,7 @@ package spill
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -64,8 +65,12 @@ func (l *Log) load() error {
 	if err != nil {
 		return err
 	}
+	var buf []byte // for one segment after the other: nothing that is kept points into it
 	for i, number := range slices.Backward(numbers) {
-		p, err := l.loadPiece(number, i == len(numbers)-1)
+		if buf, err = readAll(segmentPath(l.opts.Dir, number), buf); err != nil {
+			return err
+		}
+		p, err := l.loadPiece(number, buf, i == len(numbers)-1)
 		if err != nil {
 			return err
 		}
@@ -124,13 +129,26 @@ type note struct {
 	missing segment.Missing
 }
 
-// loadPiece reads a segment into the book; nil where the file holds nothing.
-func (l *Log) loadPiece(number uint64, last bool) (*piece, error) {
-	p := &piece{number: number, path: segmentPath(l.opts.Dir, number)}
-	data, err := os.ReadFile(p.path)
+// readAll reads a file into buf, or into a longer one.
+func readAll(path string, buf []byte) ([]byte, error) {
+	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("read a segment of the spill: %w", err)
 	}
+	info, err := f.Stat()
+	if err == nil {
+		buf = slices.Grow(buf[:0], int(info.Size()))[:info.Size()]
+		_, err = io.ReadFull(f, buf)
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return nil, fmt.Errorf("read the segment %s: %w", path, err)
+	}
+	return buf, nil
+}
+
+// loadPiece reads a segment into the book; nil where the file holds nothing.
+func (l *Log) loadPiece(number uint64, data []byte, last bool) (*piece, error) {
+	p := &piece{number: number, path: segmentPath(l.opts.Dir, number)}
 	var found []request
 	valid, beyond, err := segment.Scan(data, func(at int, f segment.Frame) error {
 		return p.meet(at, f, &found)
