@@ -155,6 +155,7 @@ func (d *process) startServices(ctx context.Context, sources string) error {
 		cfg := gateway.DefaultConfig()
 		cfg.Config, cfg.TopicPartitions, cfg.TopicReplication = d.kafka(), partitions, 1
 		cfg.Listen, cfg.Sources = d.cfg.GatewayAddr, sources
+		cfg.Spill = filepath.Join(d.cfg.Dir, "spill")
 		return movable(gateway.Run(ctx, cfg, tel, func(addr string) { opened <- addr }), "gateway-addr")
 	})
 	admin, err := d.tel.ServeAdmin(d.cfg.AdminAddr)

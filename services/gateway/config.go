@@ -38,6 +38,9 @@ type Config struct {
 	InFlight      settings.Memory `name:"in-flight" default:"256MiB" help:"What all unanswered requests and unacknowledged events may hold together, as a size or a share of the memory; beyond it the answer is 503 at once. One source never holds more than is still free."`
 	AckDeadline   time.Duration   `name:"ack-deadline" default:"5s" help:"How long Kafka may take to acknowledge a request's events; then the answer is 503."`
 
+	Spill     string         `name:"spill" default:"off" help:"Folder of this gateway alone, on a disk that outlives it, for events that Kafka does not take; off: such requests are answered 503."`
+	SpillSize settings.Bytes `name:"spill-size" default:"1GiB" help:"What the spill may hold on disk; beyond it the answer is 503."`
+
 	TrustedProxies []string      `name:"trusted-proxies" help:"Addresses or CIDR ranges of proxies whose X-Forwarded-For counts."`
 	PublicHost     string        `name:"public-host" help:"Host, and port if it is not the usual one, under which clients reach the gateway; the settings document names it. Empty: not named."`
 	ClientRetries  time.Duration `name:"client-retries" default:"12h" help:"How long the libraries of browsers and phones go on sending what was not accepted, as the settings document tells them. 0s: they are told nothing."`
@@ -67,6 +70,8 @@ func DefaultConfig() Config {
 		InFlight:         settings.Memory{Bytes: 256 * settings.MiB},
 		AckDeadline:      5 * time.Second,
 		ClientRetries:    12 * time.Hour,
+		Spill:            spillOff,
+		SpillSize:        settings.GiB,
 		TopicPartitions:  12,
 		TopicReplication: 3,
 		TopicRetention:   kafka.Retention(7 * 24 * time.Hour),
@@ -81,6 +86,7 @@ func (c Config) Validate() []error {
 	c.checkSizes(&f)
 	c.checkTopics(&f)
 	c.checkSources(&f)
+	c.checkSpill(&f)
 	return f
 }
 
@@ -149,6 +155,15 @@ func (c Config) checkTopics(f *settings.Faults) {
 	f.Check(c.TopicReplication >= 1, "topic-replication", "%d is not at least 1", c.TopicReplication)
 	f.Check(c.TopicRetention == kafka.Forever || c.TopicRetention > 0, "topic-retention", "%s is no time to keep records", c.TopicRetention)
 }
+
+func (c Config) checkSpill(f *settings.Faults) {
+	f.Check(c.Spill != "", "spill", "is empty: name a folder, or off")
+	least := settings.Bytes(settings.MiB)
+	f.Check(c.SpillSize >= least, "spill-size", "%s is less than %s", c.SpillSize, least)
+}
+
+// spillOff is the value of spill for gateways without a disk.
+const spillOff = "off"
 
 func (c Config) inFlight() settings.Bytes { return c.InFlight.Of(settings.MemoryLimit()) }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
@@ -16,6 +17,7 @@ import (
 	"weir/services/gateway/internal/produce"
 	"weir/services/gateway/internal/rpcapi"
 	"weir/services/gateway/internal/source"
+	"weir/services/gateway/internal/spill"
 )
 
 // metrics is the gateway's one observer: the rooms report facts, and here they
@@ -44,6 +46,10 @@ type metrics struct {
 
 	reloads metric.Int64Counter
 	recerts metric.Int64Counter
+
+	spill         atomic.Pointer[spill.Log] // nil = off
+	spillRecords  metric.Int64Counter
+	spillDuration metric.Float64Histogram
 
 	sets   sync.Map // label tuple → metric.MeasurementOption: building one costs more than measuring
 	gauges metric.Registration
@@ -74,6 +80,8 @@ func newMetrics(tel *telemetry.Telemetry, cfg Config, seen observed) (*metrics, 
 	m.sent = r.counter("messaging.client.sent.messages", "{message}", "Records handed to Kafka's client.")
 	m.reloads = r.counter("weir.gateway.sources.reloads", "{reload}", "Changes of the sources file, by outcome.")
 	m.recerts = r.counter("weir.gateway.tls.reloads", "{reload}", "Changes of the certificate's files, by outcome.")
+	m.spillRecords = r.counter("weir.gateway.spill.records", "{record}", "Records of the spill by what became of them: spilled, replayed, or cancelled by a late acknowledgement.")
+	m.spillDuration = r.seconds("weir.gateway.spill.commit.duration", "One write and fsync of the spill, of all requests that waited for it.")
 	m.observe(&r, seen)
 	return m, errors.Join(r.errs...)
 }
@@ -84,6 +92,7 @@ func (m *metrics) observe(r *registrar, seen observed) {
 	limit := r.gauge("weir.gateway.produce.buffer.limit", "By", "What they may hold.")
 	known := r.gauge("weir.gateway.sources", "{source}", "Sources in force.")
 	until := r.gauge("weir.gateway.tls.expiry", "s", "When the listener's certificate ends, as seconds since 1970.")
+	held := newSpillGauges(r)
 	var err error
 	m.gauges, err = r.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		o.ObserveInt64(usage, seen.budget.Used())
@@ -92,8 +101,9 @@ func (m *metrics) observe(r *registrar, seen observed) {
 		if seen.certs != nil {
 			o.ObserveInt64(until, seen.certs.Until().Unix())
 		}
+		held.observe(o, m.spill.Load())
 		return nil
-	}, usage, limit, known, until)
+	}, append(held.all(), usage, limit, known, until)...)
 	r.note(err)
 }
 
@@ -211,6 +221,9 @@ func (m *metrics) refused(o ingest.Outcome) {
 type sendLabels struct{ topic, errorType string }
 
 func (m *metrics) delivered(d produce.Delivery) {
+	if d.Spilled && d.Err == nil {
+		return // counted by the spill, and once it comes back
+	}
 	ctx := context.Background()
 	set := m.set(sendLabels{d.Topic, errorType(d.Err)})
 	m.sendDuration.Record(ctx, d.Took.Seconds(), set)

@@ -3,10 +3,12 @@
 //
 //	one listener ─┬─ httpapi ─┬─ ingest ─┬─ source    whose key is it
 //	              └─ rpcapi ──┘          ├─ intake    what does it say        (pure)
-//	                                     └─ produce ── Kafka: events, rejected
+//	                                     └─ produce ─┬─ Kafka: events, rejected
+//	                                                 └─ spill: a disk, while Kafka is away
 //
 // Its invariant: a client that was answered success will find every event of its
-// request in Kafka, on every replica in sync. It does not read Kafka and knows
+// request in Kafka, on every replica in sync, or will once Kafka takes what the spill
+// holds. It reads of Kafka only what a killed gateway had on its way, and knows
 // nothing of the lake; the sink does. Owned by whoever owns the intake of events.
 package gateway
 
@@ -31,12 +33,14 @@ import (
 	"weir/services/gateway/internal/ingest"
 	"weir/services/gateway/internal/produce"
 	"weir/services/gateway/internal/source"
+	"weir/services/gateway/internal/spill"
 )
 
 const (
 	filesInterval  = time.Second // between looks at the files of sources and certificates
 	healthInterval = time.Second // between looks at Kafka
 	patience       = 5 * time.Second
+	prepareLimit   = 30 * time.Second // for the topics to be created and described
 )
 
 // gateway is everything that one Run wires together.
@@ -48,9 +52,12 @@ type gateway struct {
 	mirror   *source.Mirror // nil = the sources are a file that somebody else writes
 	certs    *certs.Watcher // nil = no TLS
 	client   *kgo.Client
+	replayer *kgo.Client                  // of what the spill gives back; nil = off
 	topic    atomic.Pointer[lake.TopicID] // that events go to; nil = not known yet
 	limits   produce.Limits
 	hangar   *produce.Hangar
+	spill    *spill.Log            // nil = off
+	takes    atomic.Pointer[takes] // of the topics; nil = not known yet
 	producer *produce.Producer
 	ingester *ingest.Ingester
 	gate     *gate.Gate
@@ -61,7 +68,8 @@ type gateway struct {
 
 // Run serves until ctx ends, then drains and returns nil. ready, unless nil, is
 // called once events are accepted. Kafka need not be there when Run starts: until it
-// is, requests are answered with 503.
+// is, requests are answered with 503, or spilled where an earlier start noted what the
+// topics take.
 func Run(ctx context.Context, cfg Config, tel *telemetry.Telemetry, ready func(addr string)) error {
 	if err := settings.Join(cfg.Validate()); err != nil {
 		return err
@@ -107,22 +115,26 @@ func (g *gateway) run(ctx context.Context, ready func(addr string)) error {
 	case err = <-failed:
 	}
 	g.drain()
-	stop() // after the drain: Kafka's state stays true while requests are answered
-	others.Wait()
+	stop()        // after the drain: Kafka's state stays true, and the spill is given back, while requests are answered
+	others.Wait() // before the clients end: who gives the spill back has one
 	g.close()
 	return err
 }
 
-// open waits for Kafka, sees to the topics and lets requests in.
+// open waits for Kafka, sees to the topics and lets requests in; where the spill can take them, at once.
 func (g *gateway) open(ctx context.Context, ready func(addr string)) error {
 	limited := telemetry.NewLimiter(g.tel.Log)
+	admitted := false
 	for pause := 100 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
-		err := g.prepare(ctx)
+		err := g.prepareWithin(ctx, g.firstLook(admitted))
 		if err == nil {
 			break
 		}
 		if errors.Is(err, errCompacted) {
 			return err
+		}
+		if ctx.Err() == nil && !admitted && g.recall() {
+			admitted = g.admit(ctx, ready)
 		}
 		limited.Warn(ctx, "topics", "waiting for Kafka", "err", err)
 		select {
@@ -131,8 +143,16 @@ func (g *gateway) open(ctx context.Context, ready func(addr string)) error {
 		case <-time.After(pause):
 		}
 	}
-	if !g.awaitSources(ctx) {
+	if !admitted && !g.admit(ctx, ready) {
 		return nil
+	}
+	return g.giveBack(ctx)
+}
+
+// admit lets requests in, once a source is known; false means that ctx ended before.
+func (g *gateway) admit(ctx context.Context, ready func(addr string)) bool {
+	if !g.awaitSources(ctx) {
+		return false
 	}
 	g.gate.Open()
 	g.tel.Health.SetState(telemetry.Ready)
@@ -141,7 +161,7 @@ func (g *gateway) open(ctx context.Context, ready func(addr string)) error {
 	if ready != nil {
 		ready(addr)
 	}
-	return nil
+	return true
 }
 
 // awaitSources waits until any is known, where they are a copy that is not there yet: a
@@ -161,9 +181,16 @@ func (g *gateway) awaitSources(ctx context.Context) bool {
 
 var errCompacted = errors.New("is compacted: Kafka would delete all events of a source but the last")
 
+// prepareWithin is prepare with a limit of its own.
+func (g *gateway) prepareWithin(ctx context.Context, limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	return g.prepare(ctx)
+}
+
 // prepare creates the topics that are missing and learns what their records may hold.
 func (g *gateway) prepare(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, prepareLimit)
 	defer cancel()
 	layout := g.cfg.layout()
 	if err := kafka.EnsureTopics(ctx, g.client, []kafka.TopicSpec{layout.Events(g.cfg.Topic)}); err != nil {
@@ -180,9 +207,9 @@ func (g *gateway) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	g.limits.Set(map[string]int{g.cfg.Topic: events.MaxMessageBytes, g.cfg.RejectedTopic: rejected.MaxMessageBytes})
-	g.ingester.SetMaxima(events.MaxMessageBytes, rejected.MaxMessageBytes)
+	g.learn(takes{Topic: g.cfg.Topic, Events: events.MaxMessageBytes, RejectedTopic: g.cfg.RejectedTopic, Rejected: rejected.MaxMessageBytes})
 	g.topic.Store(&events.ID)
+	g.remember()
 	return nil
 }
 
@@ -206,9 +233,12 @@ func (g *gateway) watchKafka(ctx context.Context) {
 			return
 		}
 		g.tel.Health.Set("kafka", err)
+		spills := g.watchSpill()
 		switch {
 		case err == nil:
 			good = time.Now()
+			g.tel.Health.SetUnable("")
+		case spills:
 			g.tel.Health.SetUnable("")
 		case time.Since(good) >= patience:
 			g.tel.Health.SetUnable("Kafka does not take events: " + err.Error())
@@ -297,14 +327,20 @@ func (g *gateway) drain() {
 	}
 }
 
-// close ends the client. What it still holds belongs to requests that were answered
-// with 503: sending it is a courtesy.
+// close ends what stores, the clients first. What they still hold belongs to requests that were answered
+// with 503 or is in the spill too: sending it is a courtesy.
 func (g *gateway) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), g.cfg.AckDeadline)
 	defer cancel()
 	if err := g.producer.Close(ctx); err != nil {
-		g.tel.Log.Warn("events of requests answered with 503 were dropped", "err", err)
+		g.tel.Log.Warn("events of requests answered with 503 were dropped, those of the spill stay there", "err", err)
 	}
+	if g.spill != nil { // after the clients: what they said last is noted
+		if err := g.spill.Close(); err != nil {
+			g.tel.Log.Warn("the spill could not be closed well", "err", err)
+		}
+	}
+	// After the spill: what it writes last is counted.
 	if err := g.metrics.close(); err != nil {
 		g.tel.Log.Warn("metrics could not be unregistered", "err", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -41,9 +42,6 @@ func wire(cfg Config, tel *telemetry.Telemetry, e edges) (_ *gateway, err error)
 	if err != nil {
 		return nil, err
 	}
-	if g.listener, err = e.listen("tcp", cfg.Listen); err != nil {
-		return nil, fmt.Errorf("listen on %s (setting listen): %w", cfg.Listen, err)
-	}
 	if err = g.openSources(e.client); err != nil {
 		return nil, err
 	}
@@ -56,10 +54,20 @@ func wire(cfg Config, tel *telemetry.Telemetry, e edges) (_ *gateway, err error)
 	if g.metrics, err = newMetrics(tel, cfg, observed{g.hangar.Budget, g.sources, g.certs}); err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
-	if err := g.openClient(e.client); err != nil {
+	if err = g.openSpill(); err != nil {
 		return nil, err
 	}
-	g.producer = produce.New(g.client, produce.Options{Topics: []string{cfg.Topic, cfg.RejectedTopic}, Deadline: cfg.AckDeadline, Observe: g.metrics.delivered})
+	// Not before the spill is read, which takes a while: who connects would wait for it.
+	if g.listener, err = e.listen("tcp", cfg.Listen); err != nil {
+		return nil, fmt.Errorf("listen on %s (setting listen): %w", cfg.Listen, err)
+	}
+	if err = g.openClients(e.client); err != nil {
+		return nil, err
+	}
+	g.producer = produce.New(g.client, produce.Options{
+		Topics: []string{cfg.Topic, cfg.RejectedTopic}, Deadline: cfg.AckDeadline, Observe: g.metrics.delivered,
+		Spill: g.spill, Replayer: g.replayer, Reader: g.reader(e.client), Looked: g.metrics.looked, Returned: g.metrics.returned,
+	})
 	g.ingester = ingest.New(ingest.Options{
 		Lookup: g.sources.Lookup, Producer: g.producer, Topic: cfg.Topic, Rejected: cfg.RejectedTopic, Observe: g.metrics.ingested,
 		Limits: cfg.limits(),
@@ -98,16 +106,21 @@ func (g *gateway) rpcAPI(trusted []netip.Prefix) http.Handler {
 	})
 }
 
-// abandon undoes what wire did before it failed.
+// abandon undoes what wire did before it failed, the last first.
 func (g *gateway) abandon() {
+	for _, c := range []*kgo.Client{g.replayer, g.client} {
+		if c != nil {
+			c.Close()
+		}
+	}
 	if g.listener != nil {
 		_ = g.listener.Close()
 	}
+	if g.spill != nil {
+		_ = g.spill.Close()
+	}
 	if g.metrics != nil {
 		_ = g.metrics.close()
-	}
-	if g.client != nil {
-		g.client.Close()
 	}
 }
 
@@ -136,16 +149,30 @@ func (g *gateway) openSources(more []kgo.Opt) (err error) {
 	return nil
 }
 
-func (g *gateway) openClient(more []kgo.Opt) error {
+// openClients makes the client of requests and, with a spill, that of what it gives back.
+func (g *gateway) openClients(more []kgo.Opt) (err error) {
+	g.client, err = g.newClient(produce.ClientOptions(g.cfg.AckDeadline, int64(g.cfg.inFlight()), &g.limits), more)
+	if err == nil && g.spill != nil {
+		g.replayer, err = g.newClient(produce.ReplayOptions(g.cfg.AckDeadline, &g.limits), more)
+	}
+	return err
+}
+
+// reader makes clients that read what this gateway wrote.
+func (g *gateway) reader(more []kgo.Opt) func(...kgo.Opt) (*kgo.Client, error) {
+	return func(of ...kgo.Opt) (*kgo.Client, error) { return g.newClient(of, more) }
+}
+
+func (g *gateway) newClient(of, more []kgo.Opt) (*kgo.Client, error) {
 	opts, err := g.cfg.Options(g.tel.ClientLog())
 	if err != nil {
-		return err
+		return nil, err
 	}
-	opts = append(opts, produce.ClientOptions(g.cfg.AckDeadline, int64(g.cfg.inFlight()), &g.limits)...)
-	if g.client, err = kgo.NewClient(append(opts, more...)...); err != nil {
-		return fmt.Errorf("make the Kafka client: %w", err)
+	client, err := kgo.NewClient(slices.Concat(opts, of, more)...)
+	if err != nil {
+		return nil, fmt.Errorf("make the Kafka client: %w", err)
 	}
-	return nil
+	return client, nil
 }
 
 // tracerOf is nil where traces go nowhere, so that no request pays for a span.

@@ -96,8 +96,8 @@ type Started struct {
 	bytes  int
 }
 
-// Start does what needs no waiting: when it returns nil, the request's records are on their way, behind those of what
-// the same goroutine started before, and either Finish or Abandon must follow. Its error is a *Refusal.
+// Start does what needs no waiting, but for what the spill gives back of its source just now: when it returns nil, the
+// request's records are on their way, behind those of what the same goroutine started before, and either Finish or Abandon must follow. Its error is a *Refusal.
 func (g *Ingester) Start(f *produce.Flight, r Request) (Started, error) {
 	s, err := g.start(f, r)
 	if err != nil {
@@ -116,9 +116,10 @@ func (g *Ingester) Finish(f *produce.Flight, s Started) error {
 }
 
 // Abandon notes that nobody waits for what was started: it may become durable, and nobody will be told. It uses no limit
-// up where Kafka did not take what was started before; a client that leaves by itself has sent what it has sent.
+// up where what was started before could not be stored, and it is not in the spill; a client that leaves by itself has
+// sent what it has sent.
 func (g *Ingester) Abandon(f *produce.Flight, s Started, failed bool) {
-	if failed {
+	if failed && !f.Spilled() {
 		g.meters.give(s)
 	}
 	_ = g.observe(f, s.source, s.at, produce.ErrLate)

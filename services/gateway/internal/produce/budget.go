@@ -64,8 +64,14 @@ func (b *Budget) charge(n, held int64, only bool) bool {
 // Give returns n bytes.
 func (s *Share) Give(n int64) {
 	s.held.Add(-n)
-	s.budget.used.Add(-n)
+	s.budget.Give(n)
 }
+
+// Take charges n bytes that are in no source's share: what the spill gives back belongs to many, and has a bound of its own.
+func (b *Budget) Take(n int64) bool { return b.charge(n, n, true) }
+
+// Give returns n bytes that are in no source's share.
+func (b *Budget) Give(n int64) { b.used.Add(-n) }
 
 // adopt moves n bytes, all that a request holds, from another share to this one.
 func (s *Share) adopt(n int64, from *Share) bool {

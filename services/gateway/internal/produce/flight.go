@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"weir/services/gateway/internal/intake"
+	"weir/services/gateway/internal/spill"
 )
 
 // recordOverhead is what one record costs beside its bytes, in this process: what
@@ -34,6 +35,7 @@ type Flight struct {
 	Intake  intake.Intake // its results are what the records point to
 	Scratch []byte        // header values; those who append see to it that it does not move
 	Headers []Header      // those that all records share
+	Order   *Order        // of the stream whose message it is; nil = it stands alone
 
 	hangar  *Hangar
 	share   *Share // of whoever it belongs to
@@ -42,8 +44,10 @@ type Flight struct {
 	large   bool  // too large to be kept in a pool as it is
 
 	records []kgo.Record
-	sent    time.Time
+	sent    time.Time // when Send began
+	handed  time.Time // to Kafka's client; zero = it was not
 	settled time.Time // when the last outcome was there; read after done
+	heard   bool      // whoever waits has read the outcome
 
 	refs    atomic.Int32 // the request, and every record in Kafka's client
 	pending atomic.Int32 // records without an outcome
@@ -51,7 +55,23 @@ type Flight struct {
 	done    chan struct{} // one token when the last outcome is there
 	timer   *time.Timer
 	promise func(*kgo.Record, error)
+
+	alone  Order         // of a flight that is no stream's
+	placed bool          // it has a place in the spill: ticket says which. Guarded by its order
+	stage  atomic.Uint32 // which of ticketed and landed it is
+	ticket spill.Ticket
+	told   func(*Flight) // called once it is both, when the outcome of every record is there
 }
+
+// The stages of a flight whose records are both in Kafka's client and in the spill.
+const (
+	ticketed uint32 = 1 << iota
+	landed
+)
+
+// undelivered marks, as the offset of a record, that Kafka's client failed it: it is not in
+// Kafka, for certain. The client fails no record of which it does not know.
+const undelivered = -2
 
 // Begin admits a request of a source, "" where it is not known yet, whose body is expected
 // to have n bytes (0 = unknown). False means that the budget does not allow it now.
@@ -73,9 +93,9 @@ func (h *Hangar) newFlight() *Flight {
 	f := &Flight{hangar: h, done: make(chan struct{}, 1), timer: time.NewTimer(time.Hour)}
 	f.timer.Stop()
 	f.promise = func(r *kgo.Record, err error) {
-		if err != nil && f.failure.Load() == nil {
-			err = fmt.Errorf("produce to topic %s: %w", r.Topic, err)
-			f.failure.CompareAndSwap(nil, &err)
+		if err != nil {
+			r.Offset = undelivered
+			f.fail(fmt.Errorf("produce to topic %s: %w", r.Topic, err))
 		}
 		f.finish(1)
 	}
@@ -94,6 +114,12 @@ func (f *Flight) Belong(source string) bool {
 	}
 	f.share = to
 	return true
+}
+
+func (f *Flight) fail(err error) {
+	if f.failure.Load() == nil {
+		f.failure.CompareAndSwap(nil, &err)
+	}
 }
 
 // Fill reads the body: at most limit bytes, or ErrTooLarge; ErrFull when the budget
@@ -224,12 +250,10 @@ func (f *Flight) takeOff() {
 	f.pending.Store(n)
 }
 
-// await waits for the last outcome, until the answer is due, and says how long it took to come. An outcome that is
-// there counts, however late it is looked at.
-func (f *Flight) await() (time.Duration, error) {
-	if len(f.records) == 0 {
-		return 0, nil
-	}
+// outcome waits until Kafka's client has said what became of every record, at most until due. An outcome that is
+// there counts, however late it is looked at, and however often.
+func (f *Flight) outcome(due time.Time) error {
+	f.timer.Reset(time.Until(due))
 	defer f.timer.Stop()
 	select {
 	case <-f.done:
@@ -237,13 +261,37 @@ func (f *Flight) await() (time.Duration, error) {
 		select {
 		case <-f.done:
 		default:
-			return time.Since(f.sent), ErrLate
+			return ErrLate
 		}
 	}
+	f.done <- struct{}{} // for who asks again
+	f.heard = true
 	if failure := f.failure.Load(); failure != nil {
-		return f.settled.Sub(f.sent), domainError(*failure)
+		return domainError(*failure)
 	}
-	return f.settled.Sub(f.sent), nil
+	return nil
+}
+
+// took says how long the outcome took to come, or how long it was waited for.
+func (f *Flight) took() time.Duration {
+	switch {
+	case len(f.records) == 0:
+		return 0
+	case f.heard:
+		return f.settled.Sub(f.sent)
+	}
+	return time.Since(f.sent)
+}
+
+// key is that of every record: the source.
+func (f *Flight) key() []byte { return f.records[0].Key }
+
+// order is the stream's, or its own.
+func (f *Flight) order() *Order {
+	if f.Order != nil {
+		return f.Order
+	}
+	return &f.alone
 }
 
 // finish notes the outcome of n records. It runs in the goroutine that serves every
@@ -251,13 +299,19 @@ func (f *Flight) await() (time.Duration, error) {
 func (f *Flight) finish(n int) {
 	if f.pending.Add(int32(-n)) == 0 {
 		f.settled = time.Now()
+		if f.stage.Or(landed)&ticketed != 0 {
+			f.told(f)
+		}
 		f.done <- struct{}{} // has room: one token a flight
 	}
 	f.unref(n)
 }
 
 // Release is the request's end: it is answered and looks at the flight no more.
-func (f *Flight) Release() { f.unref(1) }
+func (f *Flight) Release() {
+	f.order().leave(f)
+	f.unref(1)
+}
 
 func (f *Flight) unref(n int) {
 	if f.refs.Add(int32(-n)) == 0 {
@@ -283,6 +337,9 @@ func (f *Flight) land() {
 		f.Intake, f.records, f.large = intake.Intake{}, nil, false
 	}
 	f.failure.Store(nil)
+	f.stage.Store(0)
+	f.ticket, f.told, f.placed = spill.Ticket{}, nil, false
+	f.Order, f.handed, f.heard = nil, time.Time{}, false
 	select {
 	case <-f.done: // the request did not wait for it
 	default:

@@ -3,7 +3,8 @@
 // acknowledged by every replica in sync, or once the answer is due. It keeps two
 // invariants: what it holds is bounded by one byte budget however slow Kafka is,
 // and a buffer goes back to its pool only after Kafka's client has let go of the
-// last record in it. What a record holds is decided by intake, what the client is
+// last record in it. Where Kafka does not take a request, and there is a spill, it is durable
+// there, and given back in the order of its source. What a record holds is decided by intake, what the client is
 // told by httpapi. Owned by the gateway.
 package produce
 
@@ -17,6 +18,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"weir/services/gateway/internal/spill"
 )
 
 var (
@@ -35,7 +38,17 @@ type Delivery struct {
 	Topic   string        // of the events
 	Records int           // events and rejected events
 	Took    time.Duration // from Send to the last outcome
+	Spilled bool          // into the spill, where they wait for Kafka
 	Err     error         // nil = all of them are durable
+}
+
+// Return is what became of records of the spill.
+type Return struct {
+	Records int
+	Late    bool // Kafka's client had them already, and its acknowledgement came late: they are not written again
+
+	Source string // that waits, because Kafka refuses a record of it; "" = none
+	Err    error  // why
 }
 
 // Options of a Producer.
@@ -43,6 +56,12 @@ type Options struct {
 	Topics   []string       // of the events, then of the rejected events
 	Deadline time.Duration  // from Send until ErrLate
 	Observe  func(Delivery) // called once a request, before Wait returns
+	Spill    *spill.Log     // nil = off
+	Replayer *kgo.Client    // made with ReplayOptions, for what the spill gives back
+	// Reader makes a client that reads: what a killed process had on its way is looked for in the topics. nil = it is written again.
+	Reader   func(...kgo.Opt) (*kgo.Client, error)
+	Looked   func(Look)   // called once that is done
+	Returned func(Return) // called for records of the spill that Kafka has
 }
 
 // Producer delivers flights.
@@ -52,6 +71,7 @@ type Producer struct {
 
 	lastGood, lastBad atomic.Int64 // Unix nanoseconds of the newest outcome of either kind
 	why               atomic.Pointer[error]
+	away              atomic.Bool // nothing was acknowledged since a request was not: new ones go to the spill
 }
 
 // New makes a producer of a client that was made with ClientOptions.
@@ -97,51 +117,88 @@ func (l *Limits) batch(topic string) int32 {
 //   - A partition whose leader moved is looked up again well within the deadline.
 //   - Buffered records are bounded a second time here, over the byte budget.
 func ClientOptions(deadline time.Duration, budget int64, limits *Limits) []kgo.Opt {
+	return append(commonOptions(deadline, limits),
+		kgo.RecordDeliveryTimeout(deadline),
+		kgo.MaxBufferedBytes(int(min(budget, math.MaxInt))),
+		kgo.MaxBufferedRecords(int(max(10_000, min(budget/recordOverhead, math.MaxInt)))),
+	)
+}
+
+// ReplayOptions are those of a second client, for what the spill gives back. It has no delivery timeout: the client
+// counts that from a record's timestamp, which is long ago, and would fail whatever shares a batch with such a record.
+// What it holds is bounded by who gives it back.
+func ReplayOptions(deadline time.Duration, limits *Limits) []kgo.Opt {
+	return append(commonOptions(deadline, limits), kgo.MaxBufferedRecords(math.MaxInt32))
+}
+
+func commonOptions(deadline time.Duration, limits *Limits) []kgo.Opt {
 	return []kgo.Opt{
 		kgo.RequiredAcks(kgo.AllISRAcks()),
-		kgo.RecordDeliveryTimeout(deadline),
 		kgo.ProduceRequestTimeout(deadline),
 		kgo.MetadataMinAge(max(deadline/20, 10*time.Millisecond)),
 		kgo.ProducerLinger(2 * time.Millisecond),
 		kgo.ProducerBatchCompression(kgo.Lz4Compression(), kgo.SnappyCompression(), kgo.NoCompression()),
 		kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)),
 		kgo.ProducerBatchMaxBytesFn(limits.batch),
-		kgo.MaxBufferedBytes(int(min(budget, math.MaxInt))),
-		kgo.MaxBufferedRecords(int(max(10_000, min(budget/recordOverhead, math.MaxInt)))),
 	}
 }
 
-// Deliver hands the flight's records to Kafka and waits: Send and Wait in one.
+// Deliver makes the flight's records durable: Send and Wait in one.
 func (p *Producer) Deliver(f *Flight) error {
 	p.Send(f)
 	return p.Wait(f)
 }
 
-// Send hands the flight's records to Kafka's client and does not wait. Of flights that one goroutine sends, the records
-// of one partition stand in Kafka in that order. It never takes the request's context: a client that hangs up must not
-// take other clients' records with it. The flight stays the caller's until Release.
+// Send hands the flight's records to Kafka's client, or to the spill where Kafka does not take them, and waits for
+// neither. Of flights that one goroutine sends, the records of one partition stand in Kafka in that order; where there
+// is a spill, those of one Order and one source do. It never takes the request's context: a client that hangs up must
+// not take other clients' records with it. The flight stays the caller's until Release.
 func (p *Producer) Send(f *Flight) {
 	f.sent = time.Now()
-	if len(f.records) == 0 {
-		return
+	switch {
+	case len(f.records) == 0:
+	case p.opts.Spill == nil:
+		p.hand(f)
+	default:
+		p.sendOrSpill(f)
 	}
+}
+
+// hand gives the records to Kafka's client.
+func (p *Producer) hand(f *Flight) {
+	f.handed = time.Now()
 	f.takeOff()
-	f.timer.Reset(p.opts.Deadline)
 	for i := range f.records {
-		if f.failure.Load() != nil {
-			f.finish(len(f.records) - i) // the rest would only be sent twice
+		if f.failure.Load() != nil { // the rest would only be sent twice
+			for j := range f.records[i:] {
+				f.records[i+j].Offset = undelivered
+			}
+			f.finish(len(f.records) - i)
 			break
 		}
 		p.client.TryProduce(context.Background(), &f.records[i], f.promise)
 	}
 }
 
-// Wait waits for the outcome of what was sent. Nil means that every record is durable.
+// Wait waits for the outcome of what was sent; one goroutine does, for the flights of an Order in that order. Nil means
+// that every record is durable.
 func (p *Producer) Wait(f *Flight) error {
-	took, err := f.await()
-	p.note(err)
-	p.opts.Observe(Delivery{Topic: p.opts.Topics[0], Records: len(f.records), Took: took, Err: err})
+	spilled, err := p.wait(f)
+	if !spilled && len(f.records) > 0 {
+		p.note(err)
+	}
+	p.opts.Observe(Delivery{Topic: p.opts.Topics[0], Records: len(f.records), Took: f.took(), Spilled: spilled, Err: err})
 	return err
+}
+
+func (p *Producer) wait(f *Flight) (spilled bool, err error) {
+	switch {
+	case len(f.records) == 0:
+		return false, nil
+	case p.opts.Spill == nil:
+		return false, f.outcome(f.sent.Add(p.opts.Deadline))
+	}
+	return p.waitOrSpill(f)
 }
 
 func domainError(err error) error {
@@ -159,6 +216,9 @@ func (p *Producer) note(err error) {
 	switch {
 	case err == nil:
 		p.lastGood.Store(now)
+		if p.away.Load() {
+			p.away.Store(false)
+		}
 	case !errors.Is(err, ErrFull):
 		p.why.Store(&err)
 		p.lastBad.Store(now)
@@ -174,7 +234,7 @@ func (p *Producer) Recent() (told bool, err error) {
 	switch {
 	case time.Since(good) < recent && good.After(bad):
 		return true, nil
-	case time.Since(bad) < recent:
+	case time.Since(bad) < recent, p.away.Load() && p.why.Load() != nil: // who gives the spill back finds out
 		err := *p.why.Load()
 		if errors.Is(err, kerr.UnknownTopicID) || errors.Is(err, kerr.UnknownTopicOrPartition) {
 			p.Forget()
@@ -186,15 +246,31 @@ func (p *Producer) Recent() (told bool, err error) {
 
 // Forget makes the client look its topics up anew, where one was deleted and perhaps created again: until it is told,
 // it keeps to the topic id and the largest batch that it knew.
-func (p *Producer) Forget() { p.client.PurgeTopicsFromProducing(p.opts.Topics...) }
+func (p *Producer) Forget() {
+	for _, client := range p.clients() {
+		client.PurgeTopicsFromProducing(p.opts.Topics...)
+	}
+}
+
+func (p *Producer) clients() []*kgo.Client {
+	if p.opts.Replayer == nil {
+		return []*kgo.Client{p.client}
+	}
+	return []*kgo.Client{p.client, p.opts.Replayer}
+}
 
 // Buffered says how many bytes of records the client holds.
 func (p *Producer) Buffered() int64 { return p.client.BufferedProduceBytes() }
 
-// Close sends what is buffered, for as long as ctx allows, and closes the client.
+// Close sends what is buffered, for as long as ctx allows, and closes the clients.
 func (p *Producer) Close(ctx context.Context) error {
-	err := p.client.Flush(ctx)
-	p.client.Close()
+	var err error
+	for _, client := range p.clients() {
+		err = errors.Join(err, client.Flush(ctx))
+	}
+	for _, client := range p.clients() {
+		client.Close()
+	}
 	if err != nil {
 		return fmt.Errorf("flush what Kafka has not acknowledged: %w", err)
 	}

@@ -44,6 +44,7 @@ type stream struct {
 	conn  connect.StreamingHandlerConn
 	bytes *semaphore.Weighted // of unanswered messages
 	size  int64               // of bytes
+	order produce.Order
 
 	inside chan pending // handed to Kafka's client, not answered
 	why    *fault       // why the reader ended; nil = the client has sent all. Read once inside is closed
@@ -248,6 +249,7 @@ func (s *stream) start(ctx context.Context, m *numbered) (pending, error) {
 			f.Release()
 		}
 	}()
+	f.Order = &s.order
 	f.Body = append(f.Body, m.body...)
 	s.h.buffers.put(&m.request)
 	s.c.meter.settle()

@@ -1,0 +1,327 @@
+package gateway
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"weir/pkg/settings"
+	"weir/pkg/telemetry"
+)
+
+// spills is a gateway with a spill.
+func spills(t *testing.T) func(*Config) {
+	dir := t.TempDir()
+	return func(c *Config) { c.Spill = filepath.Join(dir, "spill") }
+}
+
+// brokerOn starts Kafka on a folder, so that it can be stopped and come back.
+func (b *bubble) brokerOn(dir string) *kfake.Cluster {
+	b.t.Helper()
+	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(9092), kfake.ListenFn(b.net.Listen), kfake.DataDir(dir))
+	require.NoError(b.t, err)
+	b.t.Cleanup(c.Close)
+	return c
+}
+
+// ids reads the messageIds of each source, in the order in which Kafka has them.
+func (b *bubble) ids(topic string) map[string][]string {
+	b.t.Helper()
+	list := map[string][]string{}
+	for _, r := range b.read(topic) {
+		list[string(r.Key)] = append(list[string(r.Key)], fields(b.t, r.Value)["messageId"].(string))
+	}
+	return list
+}
+
+func (b *bubble) read(topic string) (list []*kgo.Record) {
+	b.t.Helper()
+	cl, err := kgo.NewClient(kgo.SeedBrokers("127.0.0.1:9092"), kgo.Dialer(b.net.DialContext), kgo.ConsumeTopics(topic),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	require.NoError(b.t, err)
+	defer cl.Close()
+	for {
+		fetches := cl.PollFetches(within(b.t, 10*time.Second))
+		if fetches.NumRecords() == 0 {
+			return list
+		}
+		list = append(list, fetches.Records()...)
+	}
+}
+
+// sourceKeys are two sources; by their keys they are posted.
+var sourceKeys = map[string]string{"source1": basicKey1, "foobar": "Basic a2V5Mjo="}
+
+// postFor sends an event for a source.
+func (b *bubble) postFor(source, id string) (answer, time.Duration) {
+	b.t.Helper()
+	return b.send(source, track(id))
+}
+
+func (b *bubble) send(source, body string) (answer, time.Duration) {
+	b.t.Helper()
+	r, err := http.NewRequest("POST", "http://"+virtualAddr+"/v1/track", strings.NewReader(body))
+	require.NoError(b.t, err)
+	r.Header.Set("Authorization", sourceKeys[source])
+	start := time.Now()
+	resp, err := b.http.Do(r)
+	require.NoError(b.t, err)
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	require.NoError(b.t, err)
+	return answer{resp.StatusCode, resp.Header, string(text), resp.Close}, time.Since(start)
+}
+
+// Kafka is away for minutes, in several ways. Every request is answered 200 within the deadline; afterwards Kafka
+// has every event once, those of each source in their order, and the folder is empty.
+func TestKafkaIsAway(t *testing.T) {
+	for name, c := range map[string]struct {
+		minutes int // of five-second pauses between requests
+		away    func(b *bubble, c *kfake.Cluster, dir string) (back func())
+	}{
+		"the broker is gone": {10, func(b *bubble, c *kfake.Cluster, dir string) func() {
+			c.Close()
+			return func() { b.brokerOn(dir) }
+		}},
+		"it refuses": {2, func(_ *bubble, c *kfake.Cluster, _ string) func() { // and is asked again four times a second
+			fault := c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.NotEnoughReplicas, Count: -1})
+			return fault.Remove
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, setting := t.TempDir(), spills(t)
+			inBubble(t, setting, func(t *testing.T, b *bubble) {
+				cluster := b.brokerOn(dir)
+				<-b.ready
+				want := map[string][]string{}
+				post := func(source string, n int) {
+					id := fmt.Sprint(source, "-", n)
+					a, took := b.postFor(source, id)
+					require.Equal(t, 200, a.status, a.body)
+					require.LessOrEqual(t, took, b.cfg.AckDeadline)
+					want[source] = append(want[source], id)
+				}
+				n := 0
+				both := func(times int, every time.Duration) {
+					for range times {
+						n++
+						post("source1", n)
+						post("foobar", n)
+						time.Sleep(every)
+					}
+				}
+				both(5, 100*time.Millisecond)
+				back := c.away(b, cluster, dir)
+				both(12*c.minutes, 5*time.Second)
+				report := b.tel.Health.Report()
+				require.True(t, report.Ready, "%+v", report)
+				for name, state := range map[string]string{"kafka": "down", "spill": "up"} {
+					require.True(t, slices.ContainsFunc(report.Dependencies, func(d telemetry.DependencyReport) bool {
+						return d.Name == name && d.State == state
+					}), "%s in %+v", name, report)
+				}
+				back()
+				both(30, 100*time.Millisecond)
+				time.Sleep(10 * time.Second)
+				both(5, 100*time.Millisecond)
+				got := b.ids(b.cfg.Topic)
+				requireSame(t, want["source1"], got["source1"])
+				requireSame(t, want["foobar"], got["foobar"])
+				left, err := filepath.Glob(filepath.Join(b.cfg.Spill, "*.spill"))
+				require.NoError(t, err)
+				require.Empty(t, left)
+			})
+		})
+	}
+}
+
+// requireSame compares long lists, and shows where they part.
+func requireSame(t *testing.T, want, got []string) {
+	t.Helper()
+	for i := range min(len(want), len(got)) {
+		require.Equal(t, want[i], got[i], "at %d", i)
+	}
+	require.Equal(t, len(want), len(got))
+}
+
+// An acknowledgement that comes after the request was spilled cancels its replay.
+func TestLateAcknowledgement(t *testing.T) {
+	inBubble(t, spills(t), func(t *testing.T, b *bubble) {
+		c := b.broker()
+		a, _ := b.post("before")
+		require.Equal(t, 200, a.status)
+		answered := make(chan struct{})
+		c.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
+			c.SleepControl(func() { <-answered })
+			return nil, nil, false
+		})
+		a, took := b.post("late")
+		require.Equal(t, 200, a.status, a.body)
+		require.LessOrEqual(t, took, b.cfg.AckDeadline)
+		a, _ = b.post("behind it")
+		require.Equal(t, 200, a.status, a.body)
+		time.Sleep(3 * time.Second)
+		close(answered)
+		time.Sleep(10 * time.Second)
+		require.Equal(t, []string{"before", "late", "behind it"}, b.ids(b.cfg.Topic)["source1"])
+	})
+}
+
+// A spill that is full refuses, and what it took is not lost.
+func TestSpillIsFull(t *testing.T) {
+	small := spills(t)
+	inBubble(t, func(c *Config) { small(c); c.SpillSize = settings.MiB }, func(t *testing.T, b *bubble) {
+		c := b.broker()
+		a, _ := b.post("before")
+		require.Equal(t, 200, a.status)
+		fault := c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.NotEnoughReplicas, Count: -1})
+		want := map[string]bool{"before": true}
+		refused := 0
+		for i := range 100 {
+			id := fmt.Sprint(i)
+			a, took := b.send("source1", strings.Replace(track(id), "Bought", strings.Repeat("x", 20_000), 1))
+			require.LessOrEqual(t, took, b.cfg.AckDeadline)
+			if a.status == 200 {
+				want[id] = true
+				continue
+			}
+			refused++
+			requireAgain(t, a, 503, "overloaded")
+		}
+		require.Greater(t, len(want), 30)
+		require.Positive(t, refused)
+		time.Sleep(2 * patience)
+		report := b.tel.Health.Report()
+		require.False(t, report.Ready, "%+v", report)
+		fault.Remove()
+		time.Sleep(10 * time.Second)
+		require.True(t, b.tel.Health.Report().Ready)
+		a, _ = b.post("after")
+		require.Equal(t, 200, a.status, a.body)
+		got := b.ids(b.cfg.Topic)["source1"]
+		require.Len(t, got, len(want)+1)
+		for _, id := range got[:len(got)-1] {
+			require.True(t, want[id])
+		}
+	})
+}
+
+// A gateway that starts without Kafka takes events, if it knows from an earlier start how long they may be.
+func TestStartWithoutKafka(t *testing.T) {
+	dir, setting := t.TempDir(), spills(t)
+	inBubble(t, setting, func(t *testing.T, b *bubble) {
+		c := b.brokerOn(dir)
+		<-b.ready
+		a, _ := b.post("first")
+		require.Equal(t, 200, a.status)
+		c.Close()
+		a, _ = b.post("second")
+		require.Equal(t, 200, a.status, a.body)
+	})
+	inBubble(t, setting, func(t *testing.T, b *bubble) {
+		<-b.ready
+		for i := range 3 {
+			a, took := b.post(fmt.Sprint("without ", i))
+			require.Equal(t, 200, a.status, a.body)
+			require.Less(t, took, time.Second)
+		}
+		time.Sleep(time.Minute)
+		require.True(t, b.tel.Health.Report().Ready, "%+v", b.tel.Health.Report())
+		b.brokerOn(dir)
+		time.Sleep(20 * time.Second)
+		require.Equal(t, []string{"first", "second", "without 0", "without 1", "without 2"}, b.ids(b.cfg.Topic)["source1"])
+	})
+}
+
+// A broker that takes connections and says nothing keeps a gateway with a spill starting for half a deadline only.
+func TestStartBeforeASilentBroker(t *testing.T) {
+	setting := spills(t)
+	inBubble(t, setting, func(t *testing.T, b *bubble) {
+		b.broker()
+	})
+	inBubble(t, setting, func(t *testing.T, b *bubble) {
+		silent, err := b.net.Listen("tcp", "127.0.0.1:9092")
+		require.NoError(t, err)
+		defer silent.Close()
+		go func() {
+			for {
+				conn, err := silent.Accept()
+				if err != nil {
+					return
+				}
+				defer conn.Close()
+			}
+		}()
+		start := time.Now()
+		<-b.ready
+		require.LessOrEqual(t, time.Since(start), b.cfg.AckDeadline)
+		a, took := b.post("spilled")
+		require.Equal(t, 200, a.status, a.body)
+		require.Less(t, took, time.Second)
+	})
+}
+
+// Many clients post while Kafka goes and comes: what is answered 200 is in Kafka once, each client's events in order.
+func TestKafkaComesAndGoes(t *testing.T) {
+	inBubble(t, spills(t), func(t *testing.T, b *bubble) {
+		c := b.broker()
+		const clients = 4
+		var posts sync.WaitGroup
+		stop := make(chan struct{})
+		sent := make([]int, clients)
+		for i := range clients {
+			posts.Go(func() {
+				for n := 0; ; n++ {
+					select {
+					case <-stop:
+						return
+					default:
+					}
+					a, took := b.postFor([]string{"source1", "foobar"}[i%2], fmt.Sprintf("%d-%d", i, n))
+					require.Equal(t, 200, a.status, a.body)
+					require.LessOrEqual(t, took, b.cfg.AckDeadline)
+					sent[i]++
+					time.Sleep(time.Duration(1+i) * 100 * time.Millisecond)
+				}
+			})
+		}
+		for i := range 4 {
+			time.Sleep(5 * time.Second)
+			fault := c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.NotEnoughReplicas, Count: -1})
+			time.Sleep(time.Duration(i) * 2 * time.Second)
+			fault.Remove()
+		}
+		time.Sleep(20 * time.Second)
+		close(stop)
+		posts.Wait()
+		synctest.Wait()
+		got := map[string]int{}
+		for _, ids := range b.ids(b.cfg.Topic) {
+			for _, id := range ids {
+				client, n, _ := strings.Cut(id, "-")
+				require.Equal(t, fmt.Sprint(got[client]), n, "client %s", client)
+				got[client]++
+			}
+		}
+		for i, n := range sent {
+			require.Equal(t, n, got[fmt.Sprint(i)])
+		}
+		left, err := os.ReadDir(b.cfg.Spill)
+		require.NoError(t, err)
+		require.Len(t, left, 2, "the lock and what the topics take: %v", left)
+	})
+}
