@@ -83,7 +83,9 @@ func BenchmarkAppend(b *testing.B) {
 		schema      lake.Schema
 		promotion   func() *event.Promotion
 	}{
-		{"zstd", "zstd", maps, nil}, {"snappy", "snappy", maps, nil}, {"none", "none", maps, nil},
+		{"zstd", "zstd", maps, nil},
+		{"snappy", "snappy", maps, nil},
+		{"none", "none", maps, nil},
 		{"promoted", "zstd", maps, func() *event.Promotion { return event.NewPromotion(defaults(b)) }},
 		{"typed", "zstd", withoutMaps(maps), func() *event.Promotion { return event.NewPromotion(defaults(b)).Alone() }},
 	} {
