@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"connectrpc.com/connect"
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -323,5 +324,78 @@ func TestKafkaComesAndGoes(t *testing.T) {
 		left, err := os.ReadDir(b.cfg.Spill)
 		require.NoError(t, err)
 		require.Len(t, left, 2, "the lock and what the topics take: %v", left)
+	})
+}
+
+// A stream goes on while Kafka is away for minutes: every message is answered, in its turn and within the deadline, and
+// stands in Kafka once and in the order of the stream.
+func TestAStreamWhileKafkaIsAway(t *testing.T) {
+	dir, setting := t.TempDir(), spills(t)
+	inBubble(t, setting, func(t *testing.T, b *bubble) {
+		cluster := b.brokerOn(dir)
+		<-b.ready
+		service, closeIdle := b.rpc()
+		defer closeIdle()
+		s := service.IngestStream(t.Context())
+		answers := listen(s)
+		var want []string
+		send := func(times int, every time.Duration) {
+			for range times {
+				n := uint64(len(want) + 1)
+				want = append(want, fmt.Sprint("m", n))
+				sendOn(t, s, n, track(want[n-1]))
+				time.Sleep(every)
+			}
+			time.Sleep(b.cfg.AckDeadline)
+			require.Len(t, answers.numbers, len(want), "every one is answered")
+		}
+		send(100, 10*time.Millisecond)
+		cluster.Close()
+		send(300, 100*time.Millisecond)
+		require.True(t, b.gateway.spill.Holds())
+		a, _ := b.post("a request of the same source")
+		require.Equal(t, 200, a.status, a.body)
+		time.Sleep(2 * time.Minute)
+		send(300, 10*time.Millisecond)
+		b.brokerOn(dir)
+		send(300, 50*time.Millisecond)
+		time.Sleep(10 * time.Second)
+		require.False(t, b.gateway.spill.Holds())
+		send(100, 10*time.Millisecond)
+		require.NoError(t, s.CloseRequest())
+		require.ErrorIs(t, <-answers.end, io.EOF)
+		for n := range want {
+			require.EqualValues(t, n+1, <-answers.numbers)
+		}
+		got := b.ids(b.cfg.Topic)["source1"]
+		got = slices.DeleteFunc(got, func(id string) bool { return id == "a request of the same source" })
+		requireSame(t, want, got)
+		require.Zero(t, b.bufferUsage())
+	})
+}
+
+// What is in the spill is stored: it uses the source's limits up, through either door.
+func TestLimitsCountWhatIsSpilled(t *testing.T) {
+	setting := spills(t)
+	inBubble(t, func(c *Config) {
+		setting(c)
+		require.NoError(t, os.WriteFile(c.Sources, []byte("sources: [{id: source1, name: S, write_keys: [key1], limits: {events_per_second: 1, burst: 3s}}]"), 0o600))
+	}, func(t *testing.T, b *bubble) {
+		c := b.broker()
+		defer c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.NotEnoughReplicas, Count: -1}).Remove()
+		a, _ := b.post("makes Kafka known to be away")
+		require.Equal(t, 200, a.status, a.body)
+		time.Sleep(time.Minute)
+		service, closeIdle := b.rpc()
+		defer closeIdle()
+		a, _ = b.post("1")
+		require.Equal(t, 200, a.status, a.body)
+		for _, id := range []string{"2", "3"} {
+			_, err := service.Ingest(t.Context(), connect.NewRequest(messageOf(track(id))))
+			require.NoError(t, err)
+		}
+		a, _ = b.post("4")
+		require.Equal(t, 429, a.status, a.body)
+		require.Equal(t, "rate_limited", a.code(t))
 	})
 }

@@ -176,3 +176,24 @@ func TestWhatHoldsAMessageBack(t *testing.T) {
 		require.Empty(t, s.values("a"))
 	})
 }
+
+// What a spilled request holds is charged to its source until Kafka's client has let go of it.
+func TestWhatIsSpilledIsCharged(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		back := s.away()
+		share := s.h.Budget.Of("a")
+		f := s.message(nil, "a", "value")
+		held := share.held.Load()
+		require.NoError(t, s.p.Deliver(f))
+		require.True(t, f.Spilled())
+		f.Release()
+		require.Greater(t, share.held.Load(), held, "the client's record, and the frame")
+		time.Sleep(4 * time.Second) // the client fails it
+		require.Zero(t, share.held.Load())
+		require.NoError(t, s.deliver("a", "spilled at once"))
+		require.Zero(t, share.held.Load())
+		back()
+		time.Sleep(10 * time.Second)
+		require.Equal(t, []string{"value", "spilled at once"}, s.values("a"))
+	})
+}
