@@ -1,35 +1,9 @@
 package quota
 
 import (
-	"go/parser"
-	"go/token"
-	"io/fs"
-	"strconv"
-	"strings"
 	"testing"
 
-	"github.com/stretchr/testify/require"
+	"weir/pkg/puretest"
 )
 
-// A pure package decides from its arguments alone: no I/O, no clock, no chance, no lock.
-var forbidden = []string{
-	"context", "crypto/rand", "hash/maphash", "io", "log", "math/rand", "net", "os", "runtime", "sync", "syscall",
-	"unsafe", "github.com/aws", "github.com/twmb", "go.opentelemetry.io",
-}
-
-func TestImports(t *testing.T) {
-	files, err := parser.ParseDir(token.NewFileSet(), ".", func(f fs.FileInfo) bool {
-		return !strings.HasSuffix(f.Name(), "_test.go")
-	}, parser.ImportsOnly)
-	require.NoError(t, err)
-	require.Contains(t, files, "quota")
-	for name, file := range files["quota"].Files {
-		for _, spec := range file.Imports {
-			path, err := strconv.Unquote(spec.Path.Value)
-			require.NoError(t, err)
-			for _, f := range forbidden {
-				require.False(t, path == f || strings.HasPrefix(path, f+"/"), "%s imports %s", name, path)
-			}
-		}
-	}
-}
+func TestImports(t *testing.T) { puretest.Check(t) }
