@@ -75,6 +75,21 @@ func TestRefusals(t *testing.T) {
 	require.ErrorIs(t, refusalOf(cause), cause)
 }
 
+// A client is told to come no sooner than its wait is over, up to a minute, and clients are not all told the same.
+func TestAgain(t *testing.T) {
+	for wait, least := range map[time.Duration]int{0: 1, time.Millisecond: 1, time.Second: 1, 1001 * time.Millisecond: 2, 50 * time.Second: 50, time.Hour: 57} {
+		told := map[int]bool{}
+		for range 1000 {
+			told[Again(wait)] = true
+		}
+		require.Len(t, told, 4)
+		for seconds := range told {
+			require.GreaterOrEqual(t, seconds, least)
+			require.Less(t, seconds, least+4)
+		}
+	}
+}
+
 // Every event ends as a record or as a rejection, by what the topic takes.
 func TestSetAside(t *testing.T) {
 	g := New(Options{})

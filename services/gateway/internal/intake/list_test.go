@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
 )
 
 // list puts events one after the other, and notes where each ends.
@@ -122,6 +123,94 @@ func TestLimitsOfAList(t *testing.T) {
 	require.Equal(t, CodeTooLarge, in.Rejected[0].Code)
 }
 
+// noJSON are events that are no JSON, with what rules would drop.
+var noJSON = []string{``, `{`, `{"userId":"u","properties":{"a":"PII"`, `{"context":{"ip":"10.0.0.1"},"userId":"gone"}}`, `{"a":1}{"b":2}`, `"`, `{"traits":{"a":"PII"},`}
+
+// Rules do to a list what they do to a batch of the same events, wherever one that is no JSON stands between them.
+func TestRulesOnAListAreThoseOnABatch(t *testing.T) {
+	var used Intake // its scratch is what the draw before has left
+	changed := 0
+	rapid.Check(t, func(t *rapid.T) {
+		d := draw{t}
+		p := d.policy()
+		p.Blocked = []string{d.pick("blocked", "x", "e", "other")}
+		p.Suppressed = []string{d.pick("suppressed", "a", "b", "nobody")}
+		var events, all []string
+		var places []int // of the events among all
+		for range rapid.IntRange(1, 6).Draw(t, "events") {
+			if rapid.IntRange(0, 3).Draw(t, "malformed") == 0 {
+				all = append(all, d.pick("malformed", noJSON...))
+			}
+			one := d.space() + d.event() + d.space()
+			places = append(places, len(all))
+			events, all = append(events, one), append(all, one)
+		}
+		batch := request(Batch, `{"batch":[`+strings.Join(events, ",")+`]}`)
+		batch.Rules = NewRules(p)
+		listed := request(List, "")
+		listed.Body, listed.Ends = list(all)
+		listed.Rules = batch.Rules
+		var want Intake
+		refused := want.Parse(batch)
+		require.Equal(t, refused, used.Parse(listed), "%q", all)
+		if refused != nil {
+			return
+		}
+		for i := range want.Events {
+			want.Events[i].Index = places[want.Events[i].Index]
+		}
+		for i := range want.Rejected {
+			want.Rejected[i].Index = places[want.Rejected[i].Index]
+		}
+		readable := Intake{Rejected: slices.DeleteFunc(slices.Clone(used.Rejected), func(r Rejection) bool {
+			require.True(t, r.Code != CodeMalformed || r.Original == nil, "nobody can apply rules to it")
+			return r.Code == CodeMalformed
+		})}
+		require.Equal(t, eventsOf(&want), eventsOf(&used), "%q", all)
+		require.Equal(t, rejectionsOf(&want), rejectionsOf(&readable), "%q", all)
+		require.Equal(t, want.Duplicates, used.Duplicates)
+		require.Equal(t, string(want.WriteKey), string(used.WriteKey))
+		require.Equal(t, len(all), len(used.Events)+len(used.Rejected)+used.Duplicates)
+		if used.Copied() > 0 {
+			changed++
+		}
+	})
+	require.Positive(t, changed, "the draw reaches the rules")
+}
+
+// What is no JSON is kept where no rule says what may be.
+func TestAMalformedEventOfASourceWithRules(t *testing.T) {
+	for name, c := range map[string]struct {
+		policy Policy
+		kept   bool
+	}{
+		"none": {Policy{}, true}, "blocked events": {Policy{Blocked: []string{"e"}}, true}, "suppressed users": {Policy{Suppressed: []string{"u"}}, false},
+		"drop": {Policy{Drop: []string{"a"}}, false}, "hmac": {Policy{Key: testKey, Hash: []string{"a"}}, false},
+		"ip": {Policy{DropIP: true}, false}, "mask": {Policy{MaskIP: testMask}, false},
+	} {
+		r := request(List, "")
+		r.Body, r.Ends = list([]string{`{"type":"page","userId":"v"}`, `{"a":"PII"`})
+		r.Rules = NewRules(c.policy)
+		var in Intake
+		require.NoError(t, in.Parse(r), name)
+		require.Len(t, in.Events, 1, name)
+		require.Equal(t, CodeMalformed, in.Rejected[0].Code, name)
+		require.Equal(t, c.kept, in.Rejected[0].Original != nil, name)
+	}
+}
+
+// cutAt cuts a body into events of these lengths, of which the last one reaches to its end.
+func cutAt(body, lengths []byte) (cut []byte, ends []int32) {
+	at := 0
+	for i, n := range lengths {
+		if at += int(n); at > len(body) || i == len(lengths)-1 {
+			at = len(body)
+		}
+		ends = append(ends, int32(at))
+	}
+	return body[:at], ends
+}
+
 // Whatever the bytes and wherever they are cut, each element becomes one of an event, a duplicate and a rejection, and
 // what comes out is JSON.
 func FuzzList(f *testing.F) {
@@ -129,17 +218,7 @@ func FuzzList(f *testing.F) {
 	f.Add([]byte(`{"writeKey":"k","event":"e"}[]7{"a":`), []byte{27, 2, 1, 200})
 	f.Add([]byte(``), []byte{0, 0})
 	f.Fuzz(func(t *testing.T, body, lengths []byte) {
-		var ends []int32
-		at := 0
-		for i, n := range lengths {
-			if at += int(n); at > len(body) || i == len(lengths)-1 {
-				at = len(body)
-			}
-			ends = append(ends, int32(at))
-		}
-		if at < len(body) {
-			body = body[:at]
-		}
+		body, ends := cutAt(body, lengths)
 		var in Intake
 		for range 2 {
 			err := in.Parse(Request{Route: List, Body: body, Ends: ends, NewID: func(dst []byte) []byte { return append(dst, "new"...) }})
@@ -157,6 +236,35 @@ func FuzzList(f *testing.F) {
 				seen[r.Index] = true
 			}
 			require.Equal(t, len(ends), len(seen)+in.Duplicates)
+		}
+	})
+}
+
+// Wherever a list is cut, rules lose no event of it and reach each: nothing that goes is anywhere.
+func FuzzListRules(f *testing.F) {
+	f.Add([]byte(`{"type":"page","userId":"u","properties":{"email":"x","a":1}}{"type":"page","userId":"v","secret":1}`), []byte{61, 200})
+	f.Add([]byte(`{"event":"Noise","userId":"u"}[{"secret":1}]{"secret":`), []byte{30, 14, 10})
+	p := testRules()
+	rules := NewRules(p)
+	f.Fuzz(func(t *testing.T, body, lengths []byte) {
+		r := request(List, "")
+		r.Body, r.Ends = cutAt(body, lengths)
+		var with, without Intake
+		refused := without.Parse(r)
+		r.Rules = rules
+		err := with.Parse(r)
+		require.Equal(t, refused, err)
+		if err != nil {
+			return
+		}
+		require.Equal(t, len(r.Ends), len(with.Events)+len(with.Rejected)+with.Duplicates)
+		for _, e := range with.Events {
+			require.Empty(t, leaks(t, p, e.Value), "%q", body)
+		}
+		for _, e := range with.Rejected {
+			if e.Original != nil {
+				require.Empty(t, leaks(t, p, e.Original), "%q", body)
+			}
 		}
 	})
 }

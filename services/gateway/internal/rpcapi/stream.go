@@ -36,8 +36,8 @@ type pending struct {
 	weight  int64 // in the stream's bytes
 }
 
-// stream is one IngestStream. Its reader decodes messages and hands their records to Kafka's client, in their order;
-// the call's own goroutine waits for them in the same order, and answers.
+// stream is one IngestStream. Its reader decodes messages and hands their records to Kafka's client, or to the spill, in
+// their order, which its Order keeps between the two; the call's own goroutine waits for them in the same order, and answers.
 type stream struct {
 	h     *Handler
 	c     *call
@@ -46,9 +46,9 @@ type stream struct {
 	size  int64               // of bytes
 	order produce.Order
 
-	inside chan pending // handed to Kafka's client, not answered
+	inside chan pending // handed over, not answered
 	why    *fault       // why the reader ended; nil = the client has sent all. Read once inside is closed
-	failed bool         // Kafka did not take a message
+	failed bool         // neither Kafka nor the spill took a message
 	line   line
 
 	ousted atomic.Pointer[fault] // the stream's key is not good any more; nil = it is

@@ -251,6 +251,31 @@ func TestFollowReportsChangesWhileOthersLookUp(t *testing.T) {
 	}
 }
 
+// Who keeps a key for long hears when other sources come into force, and not of a file that is refused.
+func TestReplaced(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sources.yaml")
+	at := time.Now()
+	write(t, path, "sources: [{id: a, write_keys: [k0]}]", at)
+	w, err := Open(path)
+	require.NoError(t, err)
+	first := w.Replaced()
+	isClosed := func(c <-chan struct{}) bool {
+		select {
+		case <-c:
+			return true
+		default:
+			return false
+		}
+	}
+	write(t, path, "sources: [{id: a, write_keys: []", at.Add(time.Second))
+	w.look()
+	require.False(t, isClosed(first))
+	write(t, path, "sources: [{id: a, write_keys: [k1]}]", at.Add(2*time.Second))
+	w.look()
+	require.True(t, isClosed(first))
+	require.False(t, isClosed(w.Replaced()))
+}
+
 func BenchmarkLookup(b *testing.B) {
 	x, err := Parse("sources.yaml", []byte("sources: [{id: a, write_keys: [plain-key-of-usual-length, '"+HashKey("salt", "salted-key-of-usual-length")+"']}]"), nil)
 	require.NoError(b, err)
