@@ -58,6 +58,11 @@ func (f *Flight) inKafka() bool {
 	return !f.handed.IsZero() && f.pending.Load() == 0 && f.failure.Load() == nil
 }
 
+// failed says whether Kafka's client has said of every record what became of it, and did not bring them all there.
+func (f *Flight) failed() bool {
+	return !f.handed.IsZero() && f.pending.Load() == 0 && f.failure.Load() != nil
+}
+
 func sameSource(a, b *Flight) bool { return bytes.Equal(a.key(), b.key()) }
 
 // holdsBack says whether an earlier message keeps this one from Kafka's client. Called locked.
@@ -112,7 +117,7 @@ func (p *Producer) placeOne(o *Order, f *Flight) error {
 
 // overtaken says whether Kafka's client failed the flight, and has, or brought to Kafka, a later one of its source. Called locked.
 func (o *Order) overtaken(f *Flight) bool {
-	if f.handed.IsZero() || f.pending.Load() > 0 || f.failure.Load() == nil {
+	if !f.failed() {
 		return false
 	}
 	for _, e := range o.behind(f) {
@@ -130,7 +135,7 @@ func (o *Order) behind(f *Flight) []*Flight {
 
 // hearLater waits, where Kafka's client failed the flight, for what it says of later ones that it has.
 func (p *Producer) hearLater(f *Flight, due time.Time) {
-	for !f.handed.IsZero() && f.pending.Load() == 0 {
+	for f.failed() {
 		later := f.order().unheard(f)
 		if later == nil || errors.Is(later.outcome(due), ErrLate) && !later.heard {
 			return

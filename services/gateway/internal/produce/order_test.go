@@ -197,3 +197,36 @@ func TestWhatIsSpilledIsCharged(t *testing.T) {
 		require.Equal(t, []string{"value", "spilled at once"}, s.values("a"))
 	})
 }
+
+// A message that was spilled, and that Kafka acknowledged after all, waits for no later one.
+func TestASpilledMessageWaitsForNoLaterOne(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		back := s.away()
+		o := new(Order)
+		first := s.message(o, "a", "first")
+		s.p.Send(first)
+		s.p.PresumeAway()
+		second := s.message(o, "a", "second")
+		s.p.Send(second)
+		time.Sleep(time.Second)
+		back()
+		time.Sleep(10 * time.Second)
+		require.True(t, first.inKafka() && first.hasPlace())
+		require.False(t, s.log.Holds())
+		back = s.away()
+		third := s.message(o, "a", "third")
+		s.p.Send(third)
+		require.False(t, third.handed.IsZero())
+		start := time.Now()
+		require.NoError(t, s.p.Wait(first))
+		require.NoError(t, s.p.Wait(second))
+		require.Zero(t, time.Since(start))
+		back()
+		require.NoError(t, s.p.Wait(third))
+		for _, f := range []*Flight{first, second, third} {
+			f.Release()
+		}
+		time.Sleep(10 * time.Second)
+		require.Equal(t, []string{"first", "second", "third"}, s.values("a"))
+	})
+}
