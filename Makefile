@@ -75,7 +75,7 @@ SCENARIO ?= everyday
 chaos: build
 	bin/weirchaos loadtest/scenarios/$(SCENARIO).yaml
 
-# weir and its references in one run: a table, and bench.json.
+# weir and its references in one run: tables, and bench.json.
 bench:
 	go run -tags '$(TAGS)' ./loadtest/cmd/weirbench
 
