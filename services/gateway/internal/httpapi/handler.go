@@ -179,7 +179,7 @@ func (h *Handler) servePost(x *exchange) {
 		x.refuse(tooLarge)
 		return
 	}
-	f, ok := h.opts.Hangar.Begin(int(x.r.ContentLength) + 1) // one more: its end is seen without growing
+	f, ok := h.opts.Hangar.Begin(body.Room(x.r.ContentLength))
 	if !ok {
 		x.refuse(overloaded)
 		return

@@ -191,7 +191,7 @@ func (h *Handler) serveUnary(c *call) {
 		h.refuse(c, tooLarge)
 		return
 	}
-	f, ok := h.opts.Hangar.Begin(int(c.r.ContentLength) + 1) // one more: its end is seen without growing
+	f, ok := h.opts.Hangar.Begin(body.Room(c.r.ContentLength))
 	if !ok {
 		h.refuse(c, overloaded)
 		return
