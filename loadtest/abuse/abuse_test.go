@@ -80,6 +80,12 @@ func TestAbuse(t *testing.T) {
 	var stored []string
 	t.Run("large events", func(t *testing.T) { stored = w.largeEvents(t, n, held) })
 	t.Run("answers that nobody reads", func(t *testing.T) { w.unread(t, n, held) })
+	t.Run("bodies that are only promised", func(t *testing.T) {
+		promises := w.promises(t, 20)
+		defer hangUp(promises)
+		n.more(t, 10)
+		w.requireBounded(t, held+len(promises))
+	})
 	t.Run("headers that do not end", func(t *testing.T) {
 		herd.herd.Wait()
 		require.EqualValues(t, herd.size, herd.cut.Load(), "the gateway ends them")
@@ -100,7 +106,7 @@ func TestAbuse(t *testing.T) {
 	log, err := os.ReadFile(w.log)
 	require.NoError(t, err)
 	require.NotContains(t, string(log), "met a defect")
-	require.NotContains(t, string(log), writeKey)
+	require.NotContains(t, string(log), "write-key")
 }
 
 func idleConnections() int {
@@ -122,7 +128,7 @@ func (w *world) bodies(t *testing.T, n *neighbour, held int) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			often(func(int) {
-				status, answer, err := w.post(http.DefaultClient, c.body, c.encoding)
+				status, answer, err := w.post(http.DefaultClient, badKey, c.body, c.encoding)
 				require.NoError(t, err)
 				require.Equal(t, 400, status, answer)
 				require.Contains(t, answer, c.says)
@@ -138,7 +144,7 @@ func (w *world) largeEvents(t *testing.T, n *neighbour, held int) (stored []stri
 	var mu sync.Mutex
 	often(func(i int) {
 		id := fmt.Sprint("beside the large ", i)
-		status, answer, err := w.post(http.DefaultClient, large(id), "")
+		status, answer, err := w.post(http.DefaultClient, badKey, large(id), "")
 		require.NoError(t, err)
 		require.Equal(t, 200, status, answer)
 		require.Equal(t, 15, strings.Count(answer, `"event_too_large"`))
@@ -154,7 +160,7 @@ func (w *world) largeEvents(t *testing.T, n *neighbour, held int) (stored []stri
 // unread are long answers: of batches of which nothing is an event, each is listed.
 func (w *world) unread(t *testing.T, n *neighbour, held int) {
 	body := `{"batch":[` + strings.TrimSuffix(strings.Repeat("0,", 2500), ",") + `]}`
-	request := fmt.Sprintf("%sContent-Length: %d\r\n\r\n%s", head, len(body), body)
+	request := fmt.Sprintf("%sContent-Length: %d\r\n\r\n%s", head(badKey), len(body), body)
 	const clients = 2
 	var group sync.WaitGroup
 	for range clients {

@@ -26,11 +26,13 @@ import (
 )
 
 const (
-	writeKey = "abuse-write-key"
-	sources  = "sources: [{id: source1, enabled: true, write_keys: [" + writeKey + "]}]\n"
-	topic    = "weir.events"
+	goodKey, badKey, slowKey = "good-write-key", "bad-write-key", "slow-write-key"
 
-	inFlight = 64 * settings.MiB // of the gateway under abuse: a quarter of the default
+	sources = "sources: [{id: good, enabled: true, write_keys: [" + goodKey + "]}, {id: bad, enabled: true, write_keys: [" + badKey + "]}, " +
+		"{id: slow, enabled: true, write_keys: [" + slowKey + "]}]\n"
+	topic = "weir.events"
+
+	inFlight = 96 * settings.MiB // of the gateway under abuse; by default it is 256 MiB
 	patience = time.Minute       // for what comes at once on a machine that does nothing else
 )
 

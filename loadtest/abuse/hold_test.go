@@ -2,6 +2,7 @@ package abuse
 
 import (
 	"bufio"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -19,7 +20,14 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-const head = "POST /v1/batch HTTP/1.1\r\nHost: x\r\nAuthorization: Basic YWJ1c2Utd3JpdGUta2V5Og==\r\n"
+// head begins a request; key "" = it names none, and may in its body.
+func head(key string) string {
+	const start = "POST /v1/batch HTTP/1.1\r\nHost: x\r\n"
+	if key == "" {
+		return start
+	}
+	return start + "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(key+":")) + "\r\n"
+}
 
 // idle opens connections that were used once and are kept, as many as the open-file limit allows, at most n.
 func (w *world) idle(t *testing.T, n int) []net.Conn {
@@ -91,7 +99,7 @@ func (w *world) loris(n int) *loris {
 
 // trickle writes a header for as long as the gateway takes it, and says whether the gateway ended it.
 func trickle(conn net.Conn) bool {
-	if _, err := io.WriteString(conn, head); err != nil {
+	if _, err := io.WriteString(conn, head(slowKey)); err != nil {
 		return true
 	}
 	tick := time.NewTicker(100 * time.Millisecond)
@@ -113,9 +121,23 @@ func (w *world) halves(t *testing.T, n, size int) (conns []net.Conn) {
 		if i%2 == 1 {
 			said = fmt.Sprintf("Transfer-Encoding: chunked\r\n\r\n%x\r\n", size)
 		}
-		_, err := io.WriteString(conn, head+said+`{"batch":[`+strings.Repeat(" ", size/2))
+		_, err := io.WriteString(conn, head(slowKey)+said+`{"batch":[`+strings.Repeat(" ", size/2))
 		require.NoError(t, err)
 		conns = append(conns, conn)
+	}
+	return conns
+}
+
+// promises are requests that say how long their bodies are, the largest first, and send no more.
+func (w *world) promises(t *testing.T, n int) (conns []net.Conn) {
+	t.Helper()
+	for length := 4 << 20; length >= 4<<10; length /= 2 { // the smaller ones would fit between the larger ones
+		for range n {
+			conn := w.dial()
+			_, err := fmt.Fprintf(conn, "%sContent-Length: %d\r\n\r\n{", head(""), length)
+			require.NoError(t, err)
+			conns = append(conns, conn)
+		}
 	}
 	return conns
 }

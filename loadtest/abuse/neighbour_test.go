@@ -57,7 +57,7 @@ func (n *neighbour) send(client *http.Client) error {
 	for _, id := range n.ids(n.served.Load()) {
 		events = append(events, eventOf(id))
 	}
-	status, answer, err := n.w.post(client, `{"batch":[`+strings.Join(events, ",")+`]}`, "")
+	status, answer, err := n.w.post(client, goodKey, `{"batch":[`+strings.Join(events, ",")+`]}`, "")
 	if err == nil && (status != 200 || answer != `{"success":true}`) {
 		err = fmt.Errorf("the neighbour was answered %d %s", status, answer)
 	}
@@ -91,12 +91,12 @@ func (n *neighbour) end(t *testing.T) (ids []string) {
 }
 
 // post sends a batch; encoding "" = none.
-func (w *world) post(client *http.Client, body, encoding string) (status int, answer string, err error) {
+func (w *world) post(client *http.Client, key, body, encoding string) (status int, answer string, err error) {
 	r, err := http.NewRequest(http.MethodPost, "http://"+w.addr+"/v1/batch", strings.NewReader(body))
 	if err != nil {
 		return 0, "", err
 	}
-	r.SetBasicAuth(writeKey, "")
+	r.SetBasicAuth(key, "")
 	if encoding != "" {
 		r.Header.Set("Content-Encoding", encoding)
 	}
