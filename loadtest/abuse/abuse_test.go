@@ -83,6 +83,8 @@ func TestAbuse(t *testing.T) {
 	t.Run("bodies that are only promised", func(t *testing.T) {
 		promises := w.promises(t, 20)
 		defer hangUp(promises)
+		await(t, "every promise has been let in", func() bool { return w.metric("http_server_active_requests") >= float64(len(promises)) })
+		require.Less(t, w.held(), float64(inFlight/2), "they hold next to nothing")
 		n.more(t, 10)
 		w.requireBounded(t, held+len(promises))
 	})

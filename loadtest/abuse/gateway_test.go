@@ -162,18 +162,23 @@ func underRace() bool {
 }
 
 // held is what the gateway says that requests hold, in bytes.
-func (w *world) held() (bytes float64) {
+func (w *world) held() float64 { return w.metric("weir_gateway_produce_buffer_usage_bytes") }
+
+// metric reads a sample from the gateway's metrics; 0 where it has not counted any.
+func (w *world) metric(sample string) (value float64) {
 	w.t.Helper()
 	resp, err := http.Get("http://" + w.admin)
 	require.NoError(w.t, err)
 	defer resp.Body.Close()
 	page, err := io.ReadAll(resp.Body)
 	require.NoError(w.t, err)
-	_, rest, found := strings.Cut(string(page), "\nweir_gateway_produce_buffer_usage_bytes ")
-	require.True(w.t, found)
-	_, err = fmt.Sscan(rest, &bytes)
+	_, rest, found := strings.Cut(string(page), "\n"+sample+" ")
+	if !found {
+		return 0
+	}
+	_, err = fmt.Sscan(rest, &value)
 	require.NoError(w.t, err)
-	return bytes
+	return value
 }
 
 // await looks again and again until it is so.
