@@ -75,9 +75,9 @@ SCENARIO ?= everyday
 chaos: build
 	bin/weirchaos loadtest/scenarios/$(SCENARIO).yaml
 
-# weir and its references in one run: tables, and bench.json.
+# weir and its references in one run: tables, and bench.json. ONLY=gateway measures the rows whose names begin so.
 bench:
-	go run -tags '$(TAGS)' ./loadtest/cmd/weirbench
+	go run -tags '$(TAGS)' ./loadtest/cmd/weirbench $(if $(ONLY),-only '$(ONLY)')
 
 # What the compiler is told of how weir runs: the sink's and the gateway's profiles under the benchmark's load, made anew
 # now and then.
