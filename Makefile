@@ -75,10 +75,11 @@ SCENARIO ?= everyday
 chaos: build
 	bin/weirchaos loadtest/scenarios/$(SCENARIO).yaml
 
-# weir and its references in one run, built as a release is: a table, and bench.json.
+# weir and its references in one run, built as a release is: tables, and bench.json. ONLY=gateway measures the rows whose
+# names begin so.
 bench: export GOAMD64 ?= v3
 bench:
-	go run -tags '$(TAGS)' -pgo=$(PGO) ./loadtest/cmd/weirbench
+	go run -tags '$(TAGS)' -pgo=$(PGO) ./loadtest/cmd/weirbench $(if $(ONLY),-only '$(ONLY)')
 
 # What the compiler is told of how weir runs: the sink's and the gateway's profiles under the benchmark's load, made anew
 # now and then.

@@ -139,6 +139,28 @@ func TestABodyIsCutOff(t *testing.T) {
 	})
 }
 
+// A length that is said and not sent holds next to nothing: who only promises keeps nobody out.
+func TestPromisedBodies(t *testing.T) {
+	small := func(c *Config) { c.InFlight = settings.Memory{Bytes: 64 * settings.MiB} }
+	inBubble(t, small, func(t *testing.T, b *bubble) {
+		b.broker()
+		for _, path := range []string{"/v1/batch", unaryMethod} {
+			for length := 4 << 20; length >= 4<<10; length /= 2 { // the smaller ones fit between the larger ones
+				for range 10 {
+					conn, err := b.net.DialContext(t.Context(), "tcp", virtualAddr)
+					require.NoError(t, err)
+					defer conn.Close()
+					_, err = fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/proto\r\nContent-Length: %d\r\n\r\n{", path, length)
+					require.NoError(t, err)
+				}
+			}
+		}
+		synctest.Wait()
+		a, _ := b.post("served")
+		require.Equal(t, 200, a.status, a.body)
+	})
+}
+
 // allocated says how many bytes the process allocates while f runs, client included:
 // more than it holds at any moment.
 func allocated(f func()) uint64 {

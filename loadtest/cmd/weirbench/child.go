@@ -51,12 +51,15 @@ func (m *meter) result(name string, events int, bytes int64) (Result, error) {
 
 // peakMiB is this program's own highest resident size. The kernel's ru_maxrss would not do: it begins with that of the
 // process which forked this one.
-func peakMiB() float64 {
-	status, err := os.ReadFile("/proc/self/status")
+func peakMiB() float64 { return statusMiB("self", "VmHWM:") }
+
+// statusMiB reads a size from the kernel's page of a process; 0 where there is none.
+func statusMiB(pid, field string) float64 {
+	status, err := os.ReadFile("/proc/" + pid + "/status")
 	if err != nil {
 		return 0
 	}
-	_, rest, _ := strings.Cut(string(status), "VmHWM:")
+	_, rest, _ := strings.Cut(string(status), field)
 	var kib float64
 	if _, err := fmt.Sscan(rest, &kib); err != nil {
 		return 0

@@ -222,6 +222,7 @@ func runGateway(ctx context.Context, c child) (int64, error) {
 	if err := os.WriteFile(sourcesFile, []byte(yaml), 0o600); err != nil {
 		return 0, err
 	}
+	settings.BoundHeap() // as weir gateway does
 	cfg := gateway.DefaultConfig()
 	cfg.Brokers, cfg.Listen, cfg.Sources, cfg.Topic, cfg.TopicReplication = []string{c.broker}, "127.0.0.1:0", sourcesFile, gatewayTopic, 1
 	cfg.TopicPartitions = partitions

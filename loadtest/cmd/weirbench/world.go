@@ -6,11 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -116,14 +116,34 @@ func (w *world) close() {
 	_ = os.RemoveAll(w.dir)
 }
 
-// measure runs one row's process. It prints its address once it is ready, where it has one; its input is closed
-// when the work is done; it prints its figures last.
+// measure runs one row's process under its closed loop, or as long as it takes.
 func (w *world) measure(ctx context.Context, r row) (Result, error) {
 	if r.fill != nil {
 		if err := r.fill(ctx, w, r.events); err != nil {
 			return Result{}, err
 		}
 	}
+	if r.load == nil {
+		return w.process(ctx, r, nil)
+	}
+	var reached float64
+	var rss []float64
+	before := w.logBytes(ctx)
+	result, err := w.process(ctx, r, func(addr string, pid int) (err error) {
+		reached, err = w.flatOut(ctx, r, addr, func() { rss = append(rss, statusMiB(strconv.Itoa(pid), "VmRSS:")) })
+		return err
+	})
+	result.Bytes = float64(w.logBytes(ctx)-before) / float64(r.events)
+	result.reached = reached
+	if r.parts > 0 {
+		result.RSS = rss
+	}
+	return result, err
+}
+
+// process runs a row's process. It prints its address once it is ready, where it has a load; its input is closed when
+// the load is through; it prints its figures last.
+func (w *world) process(ctx context.Context, r row, drive func(addr string, pid int) error) (Result, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return Result{}, err
@@ -142,13 +162,13 @@ func (w *world) measure(ctx context.Context, r row) (Result, error) {
 		return Result{}, err
 	}
 	lines := bufio.NewReader(output)
-	before := w.logBytes(ctx)
-	driveErr := w.drive(ctx, r, input, lines)
+	var driveErr error
+	if drive != nil {
+		driveErr = underLoad(lines, func(addr string) error { return drive(addr, cmd.Process.Pid) })
+	}
+	_ = input.Close() // it ends; where it has already, Wait says so
 	var result Result
 	decodeErr := json.NewDecoder(lines).Decode(&result)
-	if r.drive != nil {
-		result.Bytes = float64(w.logBytes(ctx)-before) / float64(r.events)
-	}
 	return result, errors.Join(driveErr, decodeErr, cmd.Wait())
 }
 
@@ -174,14 +194,11 @@ func (w *world) logBytes(ctx context.Context) int64 {
 	return size
 }
 
-func (w *world) drive(ctx context.Context, r row, input io.Closer, lines *bufio.Reader) error {
-	defer input.Close()
-	if r.drive == nil {
-		return nil
-	}
+// underLoad lets drive work on the address that a process prints.
+func underLoad(lines *bufio.Reader, drive func(addr string) error) error {
 	addr, err := lines.ReadString('\n')
 	if err != nil {
 		return fmt.Errorf("wait for the process: %w", err)
 	}
-	return r.drive(ctx, strings.TrimSpace(addr), w.corpus, r.events)
+	return drive(strings.TrimSpace(addr))
 }

@@ -37,6 +37,15 @@ type Reader struct {
 // New makes a reader of bodies that have at most limit bytes once they are decompressed.
 func New(limit int) *Reader { return &Reader{limit: limit} }
 
+// promise is how much room a body gets before any of it is there: enough for most batches, which do not have to move.
+const promise = 128 << 10
+
+// Room is for how many bytes a flight begins whose body is to have length bytes (-1 = not said). A length is a promise:
+// who says much and sends nothing must not hold it, and a larger body finds its room as it comes.
+func Room(length int64) int {
+	return int(min(length, promise-1)) + 1 // one more: its end is seen without growing
+}
+
 // Fill reads the request's body into the flight, decompressed. gzip is recognised by its first bytes too: some proxies
 // and libraries send it without saying so.
 func (p *Reader) Fill(f *produce.Flight, r *http.Request) error {

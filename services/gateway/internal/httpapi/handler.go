@@ -196,7 +196,7 @@ func (h *Handler) servePost(x *exchange) {
 		x.refuse(tooLarge)
 		return
 	}
-	f, ok := h.opts.Hangar.Begin(x.Source, int(x.r.ContentLength)+1) // one more: its end is seen without growing
+	f, ok := h.opts.Hangar.Begin(x.Source, body.Room(x.r.ContentLength))
 	if !ok {
 		x.refuse(overloaded)
 		return

@@ -198,7 +198,7 @@ func (h *Handler) serveUnary(c *call) {
 		h.refuse(c, tooLarge)
 		return
 	}
-	f, ok := h.opts.Hangar.Begin(c.Source, int(c.r.ContentLength)+1) // one more: its end is seen without growing
+	f, ok := h.opts.Hangar.Begin(c.Source, body.Room(c.r.ContentLength))
 	if !ok {
 		h.refuse(c, overloaded)
 		return
