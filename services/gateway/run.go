@@ -29,6 +29,7 @@ import (
 	"weir/services/gateway/internal/certs"
 	"weir/services/gateway/internal/gate"
 	"weir/services/gateway/internal/ingest"
+	"weir/services/gateway/internal/livetail"
 	"weir/services/gateway/internal/produce"
 	"weir/services/gateway/internal/source"
 )
@@ -52,6 +53,8 @@ type gateway struct {
 	hangar   *produce.Hangar
 	producer *produce.Producer
 	ingester *ingest.Ingester
+	tap      *livetail.Tap
+	untap    func() // takes the live tail off the admin port; nil = it is not there
 	gate     *gate.Gate
 	handler  http.Handler
 	listener net.Listener
@@ -256,6 +259,7 @@ func (g *gateway) reloaded(r source.Reload) {
 func (g *gateway) drain() {
 	g.tel.Health.SetState(telemetry.Draining) // balancers look here first
 	g.tel.Log.Info("gateway drains")
+	g.tap.Close()
 	g.gate.Leave()
 	time.Sleep(g.cfg.DrainDelay) // until they have looked
 	g.gate.Drain()
@@ -275,6 +279,7 @@ func (g *gateway) close() {
 	if err := g.producer.Close(ctx); err != nil {
 		g.tel.Log.Warn("events of requests answered with 503 were dropped", "err", err)
 	}
+	g.untap()
 	if err := g.metrics.close(); err != nil {
 		g.tel.Log.Warn("metrics could not be unregistered", "err", err)
 	}

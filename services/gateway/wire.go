@@ -55,12 +55,15 @@ func wire(cfg Config, tel *telemetry.Telemetry, e edges) (_ *gateway, err error)
 	if g.metrics, err = newMetrics(tel, cfg, observed{g.hangar.Budget, g.sources, g.certs}); err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
+	if err := g.openTail(); err != nil {
+		return nil, err
+	}
 	if err := g.openClient(e.client); err != nil {
 		return nil, err
 	}
 	g.producer = produce.New(g.client, produce.Options{Topics: []string{cfg.Topic, cfg.RejectedTopic}, Deadline: cfg.AckDeadline, Observe: g.metrics.delivered})
 	g.ingester = ingest.New(ingest.Options{
-		Lookup: g.sources.Lookup, Producer: g.producer, Topic: cfg.Topic, Rejected: cfg.RejectedTopic, Observe: g.metrics.ingested,
+		Lookup: g.sources.Lookup, Producer: g.producer, Topic: cfg.Topic, Rejected: cfg.RejectedTopic, Observe: g.ingested,
 		Limits: cfg.limits(),
 	})
 	g.handler = front(g.httpAPI(trusted), g.rpcAPI(trusted))
@@ -101,6 +104,9 @@ func (g *gateway) rpcAPI(trusted []netip.Prefix) http.Handler {
 func (g *gateway) abandon() {
 	if g.listener != nil {
 		_ = g.listener.Close()
+	}
+	if g.untap != nil {
+		g.untap()
 	}
 	if g.metrics != nil {
 		_ = g.metrics.close()

@@ -19,6 +19,7 @@ type grammar struct {
 	Catalog     catalogs           `cmd:"" help:"Flush notifications to Glue; and what Glue holds."`
 	Query       queryCommand       `cmd:"" help:"SQL on the lake."`
 	Verify      verifyCommand      `cmd:"" help:"Prove that nothing is missing or doubled; exit 3 where something is."`
+	Tail        tailCommand        `cmd:"" help:"What gateways take in, as it comes: a sample, masked."`
 	Rejected    rejectedCommands   `cmd:"" help:"Events that the gateway refused: list, show, redrive."`
 	DeadLetters deadLetterCommands `cmd:"" name:"deadletters" help:"Records that are no events: list, show, redrive."`
 	Version     versionCommand     `cmd:"" help:"Version, commit, Go, build settings."`
