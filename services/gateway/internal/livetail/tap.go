@@ -17,7 +17,7 @@ import (
 const (
 	maxWatchers = 8
 	perSecond   = 50     // entries of a gateway, shared among its watchers
-	looks       = 10_000 // events a second that filters look at
+	looks       = 10_000 // times a second that a filter looks at an event, all watchers together
 	maxShown    = 8 << 10
 )
 
@@ -93,13 +93,13 @@ func (t *Tap) look(o *ingest.Outcome, now time.Time) {
 
 // offer puts a line into the ring if a watcher asks for it and has not had too many.
 func (t *Tap) offer(l line, now time.Time) {
-	if !t.budget.Take(now, looks) {
-		t.over.Add(1)
-		return
-	}
 	share := float64(perSecond) / float64(max(len(t.watchers), 1))
 	wanted, admitted := false, false
 	for _, w := range t.watchers {
+		if !t.budget.Take(now, looks) {
+			wanted = true // for all that is known
+			break
+		}
 		if w.filter.Match(&l.seen) {
 			wanted = true
 			admitted = w.rate.Take(now, share) || admitted
