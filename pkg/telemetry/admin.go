@@ -20,7 +20,7 @@ type Admin struct {
 }
 
 // ServeAdmin listens on addr (port 0 picks a free one) and serves /metrics, /livez,
-// /readyz and /debug/pprof until Close.
+// /readyz, /debug/pprof and what Page adds until Close.
 func (t *Telemetry) ServeAdmin(addr string) (*Admin, error) {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
@@ -62,6 +62,7 @@ func (t *Telemetry) AdminHandler() http.Handler {
 	mux.Handle("GET /metrics", t.MetricsHandler())
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	mux.HandleFunc("GET /readyz", t.serveReady)
+	mux.Handle("/", t.pages)
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)

@@ -42,6 +42,7 @@ type Telemetry struct {
 	Health     *Health
 
 	registry *prometheus.Registry
+	pages    *pages
 	stop     []func(context.Context) error // in the order of starting
 }
 
@@ -69,6 +70,7 @@ func Discard() *Telemetry {
 		Propagator: propagation.TraceContext{},
 		Health:     NewHealth(),
 		registry:   prometheus.NewRegistry(),
+		pages:      &pages{byPath: make(map[string]*page)},
 	}
 }
 

@@ -158,3 +158,31 @@ func TestAdminServer(t *testing.T) {
 	_, err = http.Get("http://" + admin.Addr() + "/livez")
 	require.Error(t, err)
 }
+
+// A service's page comes to the one admin port of the process, also when that is open already, and goes with the service.
+func TestPages(t *testing.T) {
+	tel := Discard()
+	h := tel.AdminHandler()
+	get := func(path string) (int, string) {
+		rec := httptest.NewRecorder()
+		h.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, path, nil))
+		return rec.Code, rec.Body.String()
+	}
+	says := func(text string) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(text)) })
+	}
+	code, _ := get("/mine")
+	require.Equal(t, http.StatusNotFound, code)
+	first := tel.Service("gateway").Page("/mine", says("first"))
+	_, text := get("/mine")
+	require.Equal(t, "first", text)
+	second := tel.Page("/mine", says("second"))
+	first() // it is no longer the one that is there
+	_, text = get("/mine")
+	require.Equal(t, "second", text)
+	_, text = get("/livez")
+	require.Equal(t, "ok\n", text)
+	second()
+	code, _ = get("/mine")
+	require.Equal(t, http.StatusNotFound, code)
+}

@@ -31,6 +31,7 @@ import (
 	"weir/services/gateway/internal/certs"
 	"weir/services/gateway/internal/gate"
 	"weir/services/gateway/internal/ingest"
+	"weir/services/gateway/internal/livetail"
 	"weir/services/gateway/internal/produce"
 	"weir/services/gateway/internal/source"
 	"weir/services/gateway/internal/spill"
@@ -60,6 +61,8 @@ type gateway struct {
 	takes    atomic.Pointer[takes] // of the topics; nil = not known yet
 	producer *produce.Producer
 	ingester *ingest.Ingester
+	tap      *livetail.Tap
+	untap    func() // takes the live tail off the admin port; nil = it is not there
 	gate     *gate.Gate
 	handler  http.Handler
 	listener net.Listener
@@ -316,6 +319,7 @@ func (g *gateway) mirrored(err error) {
 func (g *gateway) drain() {
 	g.tel.Health.SetState(telemetry.Draining) // balancers look here first
 	g.tel.Log.Info("gateway drains")
+	g.tap.Close()
 	g.gate.Leave()
 	time.Sleep(g.cfg.DrainDelay) // until they have looked
 	g.gate.Drain()
@@ -335,6 +339,7 @@ func (g *gateway) close() {
 	if err := g.producer.Close(ctx); err != nil {
 		g.tel.Log.Warn("events of requests answered with 503 were dropped, those of the spill stay there", "err", err)
 	}
+	g.untap() // nobody reads on: the drain has ended every stream
 	if g.spill != nil { // after the clients: what they said last is noted
 		if err := g.spill.Close(); err != nil {
 			g.tel.Log.Warn("the spill could not be closed well", "err", err)

@@ -54,6 +54,9 @@ func wire(cfg Config, tel *telemetry.Telemetry, e edges) (_ *gateway, err error)
 	if g.metrics, err = newMetrics(tel, cfg, observed{g.hangar.Budget, g.sources, g.certs}); err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
+	if err = g.openTail(); err != nil {
+		return nil, err
+	}
 	if err = g.openSpill(); err != nil {
 		return nil, err
 	}
@@ -69,7 +72,7 @@ func wire(cfg Config, tel *telemetry.Telemetry, e edges) (_ *gateway, err error)
 		Spill: g.spill, Replayer: g.replayer, Reader: g.reader(e.client), Looked: g.metrics.looked, Returned: g.metrics.returned,
 	})
 	g.ingester = ingest.New(ingest.Options{
-		Lookup: g.sources.Lookup, Producer: g.producer, Topic: cfg.Topic, Rejected: cfg.RejectedTopic, Observe: g.metrics.ingested,
+		Lookup: g.sources.Lookup, Producer: g.producer, Topic: cfg.Topic, Rejected: cfg.RejectedTopic, Observe: g.ingested,
 		Limits: cfg.limits(),
 	})
 	g.handler = front(g.httpAPI(trusted), g.rpcAPI(trusted))
@@ -118,6 +121,9 @@ func (g *gateway) abandon() {
 	}
 	if g.spill != nil {
 		_ = g.spill.Close()
+	}
+	if g.untap != nil {
+		g.untap()
 	}
 	if g.metrics != nil {
 		_ = g.metrics.close()

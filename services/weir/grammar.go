@@ -20,6 +20,7 @@ type grammar struct {
 	Query       queryCommand       `cmd:"" help:"SQL on the lake."`
 	Verify      verifyCommand      `cmd:"" help:"Prove that nothing is missing or doubled; exit 3 where something is."`
 	Sources     sourceCommands     `cmd:"" help:"Who may send events: list, add, rotate, disable."`
+	Tail        tailCommand        `cmd:"" help:"What gateways take in, as it comes: a sample, masked."`
 	Rejected    rejectedCommands   `cmd:"" help:"Events that the gateway refused: list, show, redrive."`
 	DeadLetters deadLetterCommands `cmd:"" name:"deadletters" help:"Records that are no events: list, show, redrive."`
 	Version     versionCommand     `cmd:"" help:"Version, commit, Go, build settings."`

@@ -36,6 +36,16 @@ type Outcome struct {
 	Repeated int // events that had a messageId twice in their batch
 	At       time.Time
 	Refusal  *Refusal // nil = accepted
+
+	flight *produce.Flight // whose first records are the events, in their order
+}
+
+// Place is where an event stands in Kafka, where that is known. The flight must not have been released.
+func (o *Outcome) Place(event int) (partition int32, offset int64, known bool) {
+	if o.flight == nil {
+		return 0, 0, false
+	}
+	return o.flight.Place(event)
 }
 
 // Options of an Ingester.
@@ -127,7 +137,7 @@ func (g *Ingester) Abandon(f *produce.Flight, s Started, failed bool) {
 
 // observe reports the request's outcome, and gives its error the form that a transport reads.
 func (g *Ingester) observe(f *produce.Flight, s *source.Source, at time.Time, err error) error {
-	o := Outcome{At: at, Events: f.Intake.Events, Rejected: f.Intake.Rejected, Repeated: f.Intake.Duplicates}
+	o := Outcome{At: at, Events: f.Intake.Events, Rejected: f.Intake.Rejected, Repeated: f.Intake.Duplicates, flight: f}
 	if s != nil {
 		o.Source = s.ID
 	}

@@ -307,6 +307,15 @@ func (f *Flight) finish(n int) {
 	f.unref(n)
 }
 
+// Place is where Kafka has put a record, once the last outcome of the flight is there and all of them are durable.
+func (f *Flight) Place(record int) (partition int32, offset int64, known bool) {
+	if record >= len(f.records) || f.pending.Load() != 0 || f.failure.Load() != nil {
+		return 0, 0, false
+	}
+	r := &f.records[record]
+	return r.Partition, r.Offset, true
+}
+
 // Release is the request's end: it is answered and looks at the flight no more.
 func (f *Flight) Release() {
 	f.order().leave(f)
