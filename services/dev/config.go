@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"weir/pkg/settings"
@@ -63,6 +64,16 @@ func (c Config) checkSources(f *settings.Faults) {
 		f.AddErr("sources", err)
 	}
 	*f = append(*f, wrong...)
+}
+
+// onLoopback gives every address without a host the one of this machine: write key and credentials guard nothing.
+func (c Config) onLoopback() Config {
+	for _, addr := range []*string{&c.GatewayAddr, &c.AdminAddr, &c.KafkaAddr, &c.S3Addr, &c.GlueAddr} {
+		if strings.HasPrefix(*addr, ":") {
+			*addr = "127.0.0.1" + *addr
+		}
+	}
+	return c
 }
 
 type address struct{ setting, addr string }

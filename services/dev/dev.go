@@ -37,7 +37,7 @@ func Run(ctx context.Context, cfg Config, tel *telemetry.Telemetry, out io.Write
 		return err
 	}
 	defer unlock()
-	d := &process{cfg: cfg, tel: tel, out: screen.New(out, terminal), failed: make(chan error, 3)}
+	d := &process{cfg: cfg.onLoopback(), tel: tel, out: screen.New(out, terminal), failed: make(chan error, 3)}
 	defer func() { err = errors.Join(err, d.stop()) }()
 	if err := d.start(ctx); err != nil {
 		if ctx.Err() != nil {

@@ -76,6 +76,14 @@ func TestValidate(t *testing.T) {
 	require.Len(t, bad.Validate(), 10, "%v", bad.Validate())
 }
 
+// ":0" asks for a free port, not for the whole network.
+func TestOnLoopback(t *testing.T) {
+	c := Config{GatewayAddr: ":0", AdminAddr: "0.0.0.0:1", KafkaAddr: ":2", S3Addr: "localhost:3", GlueAddr: "[::1]:4"}.onLoopback()
+	require.Equal(t, []address{
+		{"gateway-addr", "127.0.0.1:0"}, {"admin-addr", "0.0.0.0:1"}, {"kafka-addr", "127.0.0.1:2"}, {"s3-addr", "localhost:3"}, {"glue-addr", "[::1]:4"},
+	}, c.addresses())
+}
+
 func TestValidateReadsTheSourcesOfAnEarlierStart(t *testing.T) {
 	c := Config{
 		Dir: t.TempDir(), GatewayAddr: ":0", AdminAddr: ":1", KafkaAddr: ":2", S3Addr: ":3", GlueAddr: ":4",
