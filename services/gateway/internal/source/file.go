@@ -28,9 +28,9 @@ func (f Faults) Error() string { return errors.Join(f...).Error() }
 // Unwrap gives each fault to errors.Is and errors.As.
 func (f Faults) Unwrap() []error { return f }
 
-// Check gives every fault of a file: what Load would fail with, one by one.
+// Check gives every fault of a file: what Open would fail with, one by one.
 func Check(path string) []error {
-	_, err := Load(path)
+	_, err := loadSome(path)
 	var faults Faults
 	if errors.As(err, &faults) {
 		return faults
