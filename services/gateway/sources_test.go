@@ -60,7 +60,7 @@ func TestRulesBeforeKafka(t *testing.T) {
 	}
 	events, rejected := w.records(w.cfg.Topic), w.records(w.cfg.RejectedTopic)
 	require.Len(t, events, 1)
-	require.Len(t, rejected, 3)
+	require.Len(t, rejected, 2, "nobody knows whose an array is")
 	for _, r := range append(events, rejected...) {
 		require.NotContains(t, string(r.Value), "PII")
 		require.NotContains(t, string(r.Value), "gone-for-ever")
