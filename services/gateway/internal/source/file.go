@@ -160,6 +160,10 @@ func (b *builder) addKey(place int, s *Source, key writeKey) {
 		b.faultOf(key.line, place, s.ID, "write key %d is empty", key.nth)
 		return
 	}
+	if len(key.text) > maxKey {
+		b.faultOf(key.line, place, s.ID, "write key %d is longer than %d bytes", key.nth, maxKey)
+		return
+	}
 	if first, ok := b.owners[key.text]; ok {
 		b.faultOf(key.line, place, s.ID, "write key %d stands at source %d too", key.nth, first.place)
 		return

@@ -60,6 +60,22 @@ func TestUnknownKeysAreRememberedUpToABound(t *testing.T) {
 	require.True(t, ok)
 }
 
+// A key that is too long is unknown before anything is hashed or remembered, and none such can be given to a source.
+func TestLongKeys(t *testing.T) {
+	longest := strings.Repeat("k", maxKey)
+	x := parse(t, "sources: [{id: a, write_keys: ["+longest+", '"+HashKey("s", longest+"k")+"', '"+HashKey("s", "x"+longest[1:])+"']}]")
+	for _, key := range []string{longest, "x" + longest[1:]} {
+		_, ok := x.Lookup([]byte(key))
+		require.True(t, ok)
+	}
+	x.found.Clear()
+	_, ok := x.Lookup([]byte(longest + "k"))
+	require.False(t, ok, "though its sum stands there")
+	x.found.Range(func(any, any) bool { t.Fatal("it was looked for"); return false })
+	_, err := Parse("s.yaml", []byte("sources: [{id: a, write_keys: [ok, "+longest+"k]}]"), nil)
+	require.EqualError(t, err, `s.yaml:1: source 1 (id "a"): write key 2 is longer than 512 bytes`)
+}
+
 func TestEveryFaultIsReportedAndNoKeyIsShown(t *testing.T) {
 	_, err := Parse("sources.yaml", []byte(`
 sources:
