@@ -173,6 +173,18 @@ func TestWrongShapes(t *testing.T) {
 	for _, text := range []string{"", "sources: []", "# nobody yet\n", "sources:\n", "---\n"} {
 		require.Empty(t, parse(t, text).Sources())
 	}
+	const one = "---\nsources: [{id: a, write_keys: [k]}]\n"
+	require.Len(t, parse(t, one+"...\n# the end\n").Sources(), 1)
+	for more, want := range map[string]string{
+		"---\nsources: [{id: b, write_keys: [secret]}]\n": "s.yaml:3: another YAML document begins here: want one, with all sources", "---\n": "s.yaml:3: another",
+		"---\n[\n": "s.yaml:", "---\n- \tsecret: {": "s.yaml:",
+	} {
+		_, err := Parse("s.yaml", []byte(one+more), nil)
+		require.ErrorContains(t, err, want, more)
+		require.NotContains(t, err.Error(), "secret")
+		_, err = Apply("s.yaml", []byte(one+more), Retire("a"))
+		require.Error(t, err, "an edit would lose it")
+	}
 	_, err := Parse("s.yaml", []byte("sources:\n- id: a\n  write_keys: [k\n- id: b\n"), nil)
 	require.Regexp(t, `^s\.yaml:\d: did not find expected ',' or '\]'$`, err.Error())
 	x := parse(t, "sources: [{id: 7, name: &n yes, enabled: on, write_keys: [8, *n]}, {id: b, enabled: off}]")
