@@ -90,7 +90,7 @@ func (c Config) Validate() []error {
 	return f
 }
 
-// checkSources looks at the file in force. A copy need not be there yet.
+// checkSources looks at the file in force. A copy need not be there yet, nor have a source.
 func (c Config) checkSources(f *settings.Faults) {
 	if c.SourcesTopic == "" {
 		for _, fault := range source.Check(c.Sources) {
@@ -103,7 +103,9 @@ func (c Config) checkSources(f *settings.Faults) {
 		return
 	}
 	for _, fault := range source.Check(c.SourcesCopy) {
-		f.AddErr("sources-copy", fault)
+		if !errors.Is(fault, source.ErrNone) {
+			f.AddErr("sources-copy", fault)
+		}
 	}
 }
 

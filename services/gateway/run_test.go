@@ -54,11 +54,15 @@ func TestValidateReportsEveryFault(t *testing.T) {
 	require.ErrorContains(t, err, "\nsources-copy: ")
 	c.SourcesTopic, c.SourcesCopy = "weir.sources", t.TempDir()+"/copy.yaml"
 	require.Empty(t, c.Validate(), "the copy is not there yet")
+	require.NoError(t, os.WriteFile(c.SourcesCopy, nil, 0o600))
+	require.Empty(t, c.Validate(), "the copy has no source yet")
 	require.NoError(t, os.WriteFile(c.SourcesCopy, []byte("sources: 7"), 0o600))
 	require.ErrorContains(t, settings.Join(c.Validate()), "\nsources-copy: ")
 
 	c = DefaultConfig()
 	c.Sources = t.TempDir() + "/sources.yaml"
+	require.NoError(t, os.WriteFile(c.Sources, []byte("sources: []"), 0o600))
+	require.ErrorContains(t, settings.Join(c.Validate()), "there is no source in it")
 	require.NoError(t, os.WriteFile(c.Sources, []byte(sourcesYAML), 0o600))
 	require.Empty(t, c.Validate())
 }
@@ -120,12 +124,18 @@ func TestSourcesAreReloaded(t *testing.T) {
 	require.Equal(t, "sources", w.tel.Health.Report().Dependencies[1].Name)
 	require.Equal(t, "down", w.tel.Health.Report().Dependencies[1].State)
 
+	refused = w.logs.next("there is no source in it")
+	rewrite("")
+	<-refused
+	require.Equal(t, 200, w.batch(track("b")).status)
+	require.Equal(t, "down", w.tel.Health.Report().Dependencies[1].State)
+
 	reloaded := w.logs.next("sources reloaded")
 	rewrite("sources: [{id: source1, write_keys: [key-new]}]")
 	<-reloaded
 	require.Equal(t, 401, w.batch(track("c")).status)
 	require.Equal(t, 200, w.post("/v1/track", `{"writeKey":"key-new","event":"e","userId":"u"}`).status)
-	require.EqualValues(t, 1, w.metric(`weir_gateway_sources_reloads_total{outcome="refused"}`))
+	require.EqualValues(t, 2, w.metric(`weir_gateway_sources_reloads_total{outcome="refused"}`))
 	require.EqualValues(t, 1, w.metric("weir_gateway_sources"))
 	require.NotContains(t, w.logs.text(), "key-new")
 }

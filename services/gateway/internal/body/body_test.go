@@ -172,6 +172,40 @@ func TestDecompressorsAreCharged(t *testing.T) {
 	}
 }
 
+// stalling gives what was sent, and then looks at the budget in place of waiting.
+type stalling struct {
+	io.Reader
+	look func()
+}
+
+func (s stalling) Read(p []byte) (int, error) {
+	n, err := s.Reader.Read(p)
+	if err == io.EOF {
+		s.look()
+	}
+	return n, err
+}
+
+// A client that sends half a body and waits keeps a decompressor: it is charged for as long, whatever it has sent.
+func TestAStalledDecompressorIsCharged(t *testing.T) {
+	p := New(limit)
+	for name, holds := range map[string]int64{"gzip": 48 << 10, "deflate": 48 << 10, "deflate without a frame": 48 << 10, "br": 3 << 20, "br of the largest window": 19 << 20} {
+		h := produce.NewHangar(64 << 20)
+		f, ok := h.Begin("a", 0)
+		require.True(t, ok)
+		before, looked := h.Budget.Used(), false
+		half := packers(t)[name](bytes.Repeat([]byte("x"), 1000))[:10]
+		body := stalling{bytes.NewReader(half), func() {
+			looked = true
+			require.GreaterOrEqual(t, h.Budget.Used()-before, holds, name)
+		}}
+		require.ErrorIs(t, p.Fill(f, requestOf(first(name), body)), ErrCorrupt, name)
+		require.True(t, looked, name)
+		f.Release()
+		require.Zero(t, h.Budget.Used(), name)
+	}
+}
+
 type failing struct {
 	io.Reader
 	err error

@@ -13,7 +13,21 @@ import (
 	"weir/services/gateway/internal/produce"
 )
 
+// What a decompressor holds beside its input and what it puts out, measured and rounded up: it is charged while there is
+// one, since a client that stalls may keep it for as long as the server waits. What a stream of zstd needs it says.
+const (
+	holdsInflater = 48 << 10 // the window of 32 KiB, and its tables
+	holdsBrotli   = 3 << 20  // beside the window: the tables of 256 trees of each kind
+)
+
+// unpack charges the decompressor while it reads.
 func (p *Reader) unpack(f *produce.Flight, in *source, by encoding) error {
+	if by == gzipped || by == deflated {
+		if !f.Reserve(holdsInflater) {
+			return produce.ErrFull
+		}
+		defer f.Return(holdsInflater)
+	}
 	switch by {
 	case gzipped:
 		return p.unpackGzip(f, in)
@@ -73,17 +87,17 @@ func nothingMore(in *source, framed bool) error {
 
 var errTrailing = errors.New("something follows the archive")
 
-// unpackBrotli charges the window that the stream asks for while it is read.
+// unpackBrotli charges the window that the stream asks for while it is read, and the most that its tables may take.
 func (p *Reader) unpackBrotli(f *produce.Flight, in *source) error {
 	head, err := in.Peek(1)
 	if err != nil {
 		return err
 	}
-	window := brotliWindow(head[0])
-	if !f.Reserve(window) {
+	holds := brotliWindow(head[0]) + holdsBrotli
+	if !f.Reserve(holds) {
 		return produce.ErrFull
 	}
-	defer f.Return(window)
+	defer f.Return(holds)
 	z, _ := p.brotli.Get().(*brotli.Reader)
 	if z == nil {
 		z = brotli.NewReader(in)

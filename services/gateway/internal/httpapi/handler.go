@@ -76,6 +76,7 @@ type exchange struct {
 	w     http.ResponseWriter
 	r     *http.Request
 	route route
+	key   []byte // in the Authorization header; empty = body or query must name one
 	start time.Time
 }
 
@@ -180,17 +181,9 @@ func (h *Handler) servePost(x *exchange) {
 	x.RequestID = ingest.NewRequestID(x.start)
 	x.Agent, x.Retry = x.r.UserAgent(), x.r.Header.Get("X-Retry-Count")
 	x.w.Header()["X-Request-Id"] = []string{x.RequestID}
-	s, err := h.headerSource(x.r)
-	if err != nil {
+	if err := h.identify(x); err != nil {
 		x.refuse(faultOf(err))
 		return
-	}
-	if s != nil {
-		x.Source = s.ID
-		if err := h.opts.Ingester.Admit(s); err != nil {
-			x.refuse(faultOf(err))
-			return
-		}
 	}
 	if x.r.ContentLength > int64(h.opts.MaxBody) {
 		x.refuse(tooLarge)
@@ -202,26 +195,32 @@ func (h *Handler) servePost(x *exchange) {
 		return
 	}
 	defer f.Release()
-	if err := h.post(x, f, s); err != nil {
+	if err := h.post(x, f); err != nil {
 		x.refuse(faultOf(err))
 		return
 	}
 	x.succeed(f.Intake.Rejected)
 }
 
-func (h *Handler) post(x *exchange, f *produce.Flight, s *source.Source) error {
+func (h *Handler) post(x *exchange, f *produce.Flight) error {
 	err := h.bodies.Fill(f, x.r)
 	x.Bytes = len(f.Body)
 	if err != nil {
 		return err
 	}
-	return h.store(x, f, s, caller.QueryKey(x.r.URL.RawQuery))
+	return h.store(x, f, caller.QueryKey(x.r.URL.RawQuery))
 }
 
-func (h *Handler) store(x *exchange, f *produce.Flight, s *source.Source, queryKey string) error {
+// store looks the header's key up anew: while the body came, it may have been taken away, and other limits and rules may
+// have come to hold.
+func (h *Handler) store(x *exchange, f *produce.Flight, queryKey string) error {
+	s, err := h.sourceOf(x)
+	if err != nil {
+		return err
+	}
 	ctx, span := h.span(x)
 	defer span.End()
-	err := h.opts.Ingester.Ingest(f, ingest.Request{
+	err = h.opts.Ingester.Ingest(f, ingest.Request{
 		Route: intakeRoute(x.route), Source: s, QueryKey: queryKey, Origin: caller.Origin(x.r),
 		ClientIP: caller.Address(x.r, h.opts.Trusted), ID: x.RequestID, ReceivedAt: time.Now(),
 		TraceParent: caller.TraceParent(ctx),
@@ -232,18 +231,30 @@ func (h *Handler) store(x *exchange, f *produce.Flight, s *source.Source, queryK
 	return err
 }
 
-// headerSource finds the source of the key in the Authorization header, before the
-// body is read; nil where there is none.
-func (h *Handler) headerSource(r *http.Request) (*source.Source, error) {
-	authorization := r.Header["Authorization"]
+// identify finds the key in the Authorization header, and whether its source may send now, before the body is read.
+func (h *Handler) identify(x *exchange) error {
+	authorization := x.r.Header["Authorization"]
 	if len(authorization) == 0 {
+		return nil
+	}
+	x.key = caller.BasicKey(authorization[0])
+	s, err := h.sourceOf(x)
+	if s == nil || err != nil {
+		return err
+	}
+	return h.opts.Ingester.Admit(s)
+}
+
+// sourceOf finds the source of the key in the header; nil where there is none.
+func (h *Handler) sourceOf(x *exchange) (*source.Source, error) {
+	if len(x.key) == 0 {
 		return nil, nil
 	}
-	key := caller.BasicKey(authorization[0])
-	if len(key) == 0 {
-		return nil, nil
+	s, err := h.opts.Ingester.Authorize(x.key, caller.Origin(x.r))
+	if err == nil {
+		x.Source = s.ID
 	}
-	return h.opts.Ingester.Authorize(key, caller.Origin(r))
+	return s, err
 }
 
 // span starts the request's span where traces are exported, as a child of the

@@ -65,7 +65,7 @@ func (h *Handler) pixel(x *exchange) error {
 	defer f.Release()
 	f.Body = append(f.Body, event...)
 	x.Bytes = len(f.Body)
-	return h.store(x, f, nil, values.Get("writeKey"))
+	return h.store(x, f, values.Get("writeKey"))
 }
 
 // pixelEvent is the event of a pixel's parameters: as JSON in base64, or each field by itself, with dots between the

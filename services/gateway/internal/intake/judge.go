@@ -125,10 +125,11 @@ func (in *Intake) reject(i int, f *found, code string) {
 		r.MessageID = in.keep(m)
 	}
 	switch {
-	case !f.malformed:
-		r.Original = in.original(f)
-	case !in.rules.withhold():
+	case f.malformed && in.rules.withhold(), in.hidesID(f): // nothing of it may be kept
+	case f.malformed:
 		r.Original = in.untilKey(f)
+	default:
+		r.Original = in.original(f)
 	}
 	in.Rejected = append(in.Rejected, r)
 }

@@ -37,11 +37,14 @@ func (in *Intake) readListed(from, end int) {
 	in.found[len(in.found)-1] = found{malformed: true, value: jsonscan.Value{Start: from, End: end}}
 }
 
-// untilKey is a malformed event as the client sent it, but not from where it may name a write key.
+// untilKey is a malformed event as the client sent it, but not from where it may name a write key: the name may be written
+// with escapes.
 func (in *Intake) untilKey(f *found) []byte {
 	raw := in.body[f.value.Start:f.value.End]
-	if i := bytes.Index(raw, []byte("writeKey")); i >= 0 {
-		raw = raw[:i]
+	for _, sign := range [...]string{"writeKey", `\`} {
+		if i := bytes.Index(raw, []byte(sign)); i >= 0 {
+			raw = raw[:i]
+		}
 	}
 	from := len(in.arena)
 	in.arena = append(in.arena, raw...)

@@ -103,6 +103,9 @@ func TestTheKeyOfAMalformedEvent(t *testing.T) {
 	require.Equal(t, "k", string(in.WriteKey))
 	require.Len(t, in.Events, 1)
 	require.Equal(t, []string{`{"`, `{"a":1,"`}, []string{string(in.Rejected[0].Original), string(in.Rejected[1].Original)})
+	in, err = parseList([]string{`{"a":1,"write\u004bey":"secret"`, `{"b":2,"\u0077riteKey":"secret","writeKey":"secret",`, `{"type":"page","userId":"u"}`}, Limits{})
+	require.NoError(t, err)
+	require.Equal(t, []string{`{"a":1,"write`, `{"b":2,"`}, []string{string(in.Rejected[0].Original), string(in.Rejected[1].Original)}, "escaped")
 	_, err = parseList([]string{`{"writeKey":"a","type":"page","userId":"u"}`, `{"writeKey":"b","type":"page","userId":"u"}`}, Limits{})
 	require.Equal(t, errMixedKeys, err)
 }

@@ -3,6 +3,7 @@ package intake
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
 	"strings"
 
 	"weir/pkg/jsonscan"
@@ -63,9 +64,9 @@ func CheckPath(path string, hash bool) string {
 	switch fieldOf([]byte(first)) {
 	case fieldWriteKey, fieldType, fieldMessageID, fieldOriginalTimestamp, fieldTimestamp, fieldSentAt, fieldReceivedAt, fieldEvent:
 		return first + " is what weir knows an event by: it stays as it is"
-	case fieldUserID, fieldAnonymousID:
+	case fieldUserID, fieldAnonymousID, fieldPreviousID:
 		if !hash {
-			return "without " + first + " an event may belong to nobody and would be rejected: hash it"
+			return "without " + first + " nobody may know whose an event is: hash it"
 		}
 	}
 	return ""
@@ -188,12 +189,35 @@ func (m *mac) append(dst, text []byte) []byte {
 	return hex.AppendEncode(dst[:from], sum[:])
 }
 
+// whose are the fields that say whose an event is.
+var whose = [...]field{fieldUserID, fieldAnonymousID, fieldPreviousID}
+
+// hidesID tells whether an event may name somebody of whom nothing may be kept where isSuppressed does not look: what is
+// stored has none of it, but the event as it was sent has.
+func (in *Intake) hidesID(f *found) bool {
+	switch {
+	case in.rules == nil || in.rules.suppressed == nil || f.malformed:
+		return false
+	case f.value.Kind != jsonscan.Object:
+		return true
+	}
+	for _, c := range in.cuts[f.cuts.from:f.cuts.to] {
+		if slices.Contains(whose[:], c.field) { // it stands twice
+			return true
+		}
+	}
+	return slices.ContainsFunc(whose[:], func(name field) bool {
+		kind := f.members[name].kind
+		return kind == jsonscan.Object || kind == jsonscan.Array
+	})
+}
+
 // isSuppressed tells whether the event is of somebody of whom nothing may be kept.
 func (in *Intake) isSuppressed(f *found) bool {
 	if in.rules == nil || in.rules.suppressed == nil {
 		return false
 	}
-	for _, name := range [...]field{fieldUserID, fieldAnonymousID, fieldPreviousID} {
+	for _, name := range whose {
 		var id []byte
 		switch m := &f.members[name]; m.kind {
 		case jsonscan.String:

@@ -72,9 +72,13 @@ func New(o Options) *Handler {
 	h.errors = connect.NewErrorWriter(options...)
 	h.unary = connect.NewUnaryHandler(ingestv1connect.IngestServiceIngestProcedure, h.ingest, options...)
 	h.stream = connect.NewBidiStreamHandler(ingestv1connect.IngestServiceIngestStreamProcedure, h.ingestStream, options...)
-	_, h.health = grpchealth.NewHandler(checker{o.Serving})
+	_, h.health = grpchealth.NewHandler(checker{o.Serving}, connect.WithReadMaxBytes(maxCheck), connect.WithCompression("gzip", nil, nil))
 	return h
 }
+
+// maxCheck is the longest message of a health check, in bytes: it has the name of a service. Packed it may not be, since
+// what a decompressor holds is charged to nobody there.
+const maxCheck = 4 << 10
 
 func (h *Handler) options() []connect.HandlerOption {
 	decoding := decoding{most: 4 * h.opts.MaxEvents, buffers: &h.buffers} // more are refused by intake, whatever they are
@@ -101,8 +105,8 @@ func Serves(path string) bool {
 }
 
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if strings.HasPrefix(r.URL.Path, health) {
-		h.health.ServeHTTP(w, r)
+	if r.URL.Path == health+"Check" || r.URL.Path == health+"Watch" { // the library would redirect what is like them
+		h.serveHealth(w, r)
 		return
 	}
 	c := &call{w: w, r: r, start: time.Now()}
@@ -148,6 +152,17 @@ func (h *Handler) serve(c *call) {
 	}
 }
 
+// serveHealth answers a health check, which is no call of the service: nothing counts it.
+func (h *Handler) serveHealth(w http.ResponseWriter, r *http.Request) {
+	defer func() {
+		if p := recover(); p != nil {
+			c := &call{Call: Call{Method: r.URL.Path[1:]}, w: w, r: r}
+			h.refuse(c, h.defect(c, p))
+		}
+	}()
+	h.health.ServeHTTP(w, r)
+}
+
 // identify finds the key in the header, and whether its source may send now, before anything is read.
 func (h *Handler) identify(c *call) error {
 	c.origin = caller.Origin(c.r)
@@ -174,9 +189,6 @@ func (h *Handler) refuse(c *call, f fault) {
 // end answers a defect, and reports.
 func (h *Handler) end(c *call) {
 	if p := recover(); p != nil {
-		if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
-			panic(p)
-		}
 		h.refuse(c, h.defect(c, p))
 	}
 	if !c.settled { // the library has answered by itself: a message or a header that is none of the protocol's
@@ -187,6 +199,9 @@ func (h *Handler) end(c *call) {
 }
 
 func (h *Handler) defect(c *call, p any) fault {
+	if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+		panic(p)
+	}
 	h.opts.Log.Error("a call met a defect", "panic", p, "method", c.Method, "request_id", c.RequestID, "stack", string(debug.Stack()))
 	return internal
 }

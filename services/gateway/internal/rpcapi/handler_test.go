@@ -99,6 +99,40 @@ func TestUnknownProcedures(t *testing.T) {
 	require.False(t, Serves("/v1/batch"))
 }
 
+// A health check is small and not packed, has one path each, and a defect of it is answered like others.
+func TestHealthChecksAreBounded(t *testing.T) {
+	h, _, calls := serve(t, nil)
+	post := func(path, body string, headers ...string) *httptest.ResponseRecorder {
+		r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(body))
+		r.Header.Set("Content-Type", "application/json")
+		for i := 0; i < len(headers); i += 2 {
+			r.Header.Set(headers[i], headers[i+1])
+		}
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		return w
+	}
+	require.Equal(t, http.StatusOK, post(health+"Check", "{}").Code)
+	long := post(health+"Check", `{"service":"`+strings.Repeat("x", maxCheck)+`"}`)
+	require.Equal(t, http.StatusTooManyRequests, long.Code)
+	require.NotContains(t, long.Body.String(), "xxx")
+	require.Equal(t, http.StatusNotImplemented, post(health+"Check", "{}", "Content-Encoding", "gzip").Code)
+	watch := post(health+"Watch", "\x00\x00\x00\x00\x02{}", "Content-Type", "application/grpc+json")
+	require.Equal(t, "12", watch.Result().Trailer.Get("Grpc-Status"), "unimplemented, as the library says it")
+	for _, path := range []string{"/Check", "Check/", "./Check", "check", "", "Other"} {
+		w := post(health+path, "{}")
+		require.Equal(t, http.StatusNotImplemented, w.Code, path)
+		require.Empty(t, w.Header().Get("Location"))
+		require.Equal(t, "not_found", (<-calls).Reason)
+	}
+	h.opts.Serving = nil
+	h = New(h.opts) // to ask it panics
+	w := post(health+"Check", "{}")
+	require.Equal(t, http.StatusInternalServerError, w.Code)
+	require.Contains(t, w.Body.String(), "INTERNAL_ERROR")
+	require.Empty(t, calls)
+}
+
 // What a message holds on its way in is charged as it comes, and given back.
 func TestMeter(t *testing.T) {
 	budget := produce.NewBudget(20_000)

@@ -28,9 +28,9 @@ func (f Faults) Error() string { return errors.Join(f...).Error() }
 // Unwrap gives each fault to errors.Is and errors.As.
 func (f Faults) Unwrap() []error { return f }
 
-// Check gives every fault of a file: what Load would fail with, one by one.
+// Check gives every fault of a file: what Open would fail with, one by one.
 func Check(path string) []error {
-	_, err := Load(path)
+	_, err := loadSome(path)
 	var faults Faults
 	if errors.As(err, &faults) {
 		return faults
@@ -158,6 +158,10 @@ func (b *builder) add(place int, f form) {
 func (b *builder) addKey(place int, s *Source, key writeKey) {
 	if key.text == "" {
 		b.faultOf(key.line, place, s.ID, "write key %d is empty", key.nth)
+		return
+	}
+	if len(key.text) > maxKey {
+		b.faultOf(key.line, place, s.ID, "write key %d is longer than %d bytes", key.nth, maxKey)
 		return
 	}
 	if first, ok := b.owners[key.text]; ok {

@@ -1,6 +1,8 @@
 package source
 
 import (
+	"bytes"
+	"io"
 	"regexp"
 	"slices"
 	"strconv"
@@ -34,10 +36,18 @@ type writeKey struct {
 // read gives the sources of the file. It goes on behind a fault wherever the text is
 // YAML; where it is not, the rest cannot be read.
 func (b *builder) read(text []byte) []form {
-	var root yaml.Node
-	if err := yaml.Unmarshal(text, &root); err != nil {
+	var root, more yaml.Node
+	documents := yaml.NewDecoder(bytes.NewReader(text))
+	if err := documents.Decode(&root); err != nil && err != io.EOF {
 		b.syntax(err)
 		return nil
+	}
+	switch err := documents.Decode(&more); err {
+	case nil:
+		b.fault(more.Line, "another YAML document begins here: want one, with all sources")
+	case io.EOF:
+	default:
+		b.syntax(err)
 	}
 	if root.Kind == 0 || isNull(root.Content[0]) {
 		return nil

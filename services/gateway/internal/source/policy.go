@@ -29,7 +29,7 @@ const leastSecret = 16
 func FileSecrets(list string) Secrets {
 	return func(env, file string) ([]byte, error) {
 		if env != "" {
-			return checkSecret("variable "+env, os.Getenv(env))
+			return checkSecret("the variable that key_env names", os.Getenv(env)) // the key itself may stand there by mistake
 		}
 		if !filepath.IsAbs(file) {
 			file = filepath.Join(filepath.Dir(list), file)
@@ -118,6 +118,9 @@ func (r policyReader) limits(n *yaml.Node) (l quota.Limits) {
 
 func (r policyReader) origins(n *yaml.Node) []string {
 	list := r.texts("allowed_origins", n)
+	if list != nil && len(list) == 0 {
+		r.fault(n.Line, "allowed_origins is empty: leave it out where pages of all origins may send")
+	}
 	for i, text := range list {
 		if !validOrigin(text) {
 			r.fault(n.Content[i].Line, "allowed_origins: want such as https://shop.example, or https://*.shop.example for all hosts below it")

@@ -25,7 +25,7 @@ sources:
   blocked_events: [Noise]
   suppressed_users: [u1, "7"]
 - {id: b, write_keys: [k2], limits: {events_per_second: 5}, ip: drop}
-- {id: c, write_keys: [k3], limits: , allowed_origins: [], ip: keep, drop: , hmac: }
+- {id: c, write_keys: [k3], limits: , allowed_origins: , ip: keep, drop: , hmac: }
 `), FileSecrets("s.yaml"))
 	require.NoError(t, err)
 	a, b, c := x.Sources()[0], x.Sources()[1], x.Sources()[2]
@@ -63,6 +63,8 @@ sources:
 - {id: i, write_keys: [k9], hmac: {key_file: ` + short + `}}
 - {id: j, write_keys: [k10], suppressed_users: secret-user, blocked_events: [""]}
 - {id: k, write_keys: [k11], hmac: {paths: [userId], key: secret-key}}
+- {id: l, write_keys: [k12], hmac: {paths: [userId], key_env: secret-in-the-wrong-place}, allowed_origins: []}
+- {id: m, write_keys: [k13], allowed_origins: }
 `
 	_, err := Parse("s.yaml", []byte(text), FileSecrets("s.yaml"))
 	require.Error(t, err)
@@ -79,16 +81,19 @@ sources:
 		"s.yaml:8: source 6: drop: path 4: want keys joined by dots",
 		"s.yaml:9: source 7: hmac: path 1: type is what",
 		"s.yaml:9: source 7: hmac: want key_env",
-		"s.yaml:10: source 8: hmac: variable WEIR_NOWHERE has 0 bytes",
+		"s.yaml:10: source 8: hmac: the variable that key_env names has 0 bytes",
 		"s.yaml:11: source 9: hmac: want paths",
 		"s.yaml:11: source 9: hmac: file " + short + " has 12 bytes",
 		"s.yaml:12: source 10: suppressed_users: want a list",
 		"s.yaml:12: source 10: blocked_events: item 1 is empty",
 		"s.yaml:13: unknown field: want paths, key_env, key_file",
+		"s.yaml:14: source 12: allowed_origins is empty",
+		"s.yaml:14: source 12: hmac: the variable that key_env names has 0 bytes",
 	} {
 		require.ErrorContains(t, err, want)
 	}
 	require.NotContains(t, err.Error(), "secret")
+	require.NotContains(t, err.Error(), "source 13", "null is left out")
 	require.NoError(t, os.WriteFile(short, []byte("long enough to be a key\r\n"), 0o600))
 	key, err := FileSecrets(filepath.Join(filepath.Dir(short), "sources.yaml"))("", "key")
 	require.NoError(t, err)

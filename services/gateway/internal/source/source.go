@@ -55,9 +55,13 @@ type Index struct {
 	misses atomic.Int64
 }
 
+// maxKey is the longest write key in bytes. One that is longer is hashed for nobody: a body may name a key of megabytes,
+// and there may be many salts.
+const maxKey = 512
+
 // Lookup finds the source that owns a write key.
 func (x *Index) Lookup(key []byte) (*Source, bool) {
-	if len(key) == 0 {
+	if len(key) == 0 || len(key) > maxKey {
 		return nil, false
 	}
 	d := digest(sha256.Sum256(key))

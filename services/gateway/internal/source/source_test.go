@@ -60,6 +60,22 @@ func TestUnknownKeysAreRememberedUpToABound(t *testing.T) {
 	require.True(t, ok)
 }
 
+// A key that is too long is unknown before anything is hashed or remembered, and none such can be given to a source.
+func TestLongKeys(t *testing.T) {
+	longest := strings.Repeat("k", maxKey)
+	x := parse(t, "sources: [{id: a, write_keys: ["+longest+", '"+HashKey("s", longest+"k")+"', '"+HashKey("s", "x"+longest[1:])+"']}]")
+	for _, key := range []string{longest, "x" + longest[1:]} {
+		_, ok := x.Lookup([]byte(key))
+		require.True(t, ok)
+	}
+	x.found.Clear()
+	_, ok := x.Lookup([]byte(longest + "k"))
+	require.False(t, ok, "though its sum stands there")
+	x.found.Range(func(any, any) bool { t.Fatal("it was looked for"); return false })
+	_, err := Parse("s.yaml", []byte("sources: [{id: a, write_keys: [ok, "+longest+"k]}]"), nil)
+	require.EqualError(t, err, `s.yaml:1: source 1 (id "a"): write key 2 is longer than 512 bytes`)
+}
+
 func TestEveryFaultIsReportedAndNoKeyIsShown(t *testing.T) {
 	_, err := Parse("sources.yaml", []byte(`
 sources:
@@ -124,7 +140,9 @@ sources:
 		`16: source 5 (id "../e"): write_keys is empty: nobody could send for it`,
 	}, got)
 	require.NoError(t, os.WriteFile(path, []byte("sources: []\n"), 0o600))
-	require.Empty(t, Check(path))
+	none := Check(path)
+	require.Len(t, none, 1)
+	require.ErrorIs(t, none[0], ErrNone)
 	missing := Check(path + "x")
 	require.Len(t, missing, 1)
 	require.ErrorIs(t, missing[0], os.ErrNotExist)
@@ -155,6 +173,18 @@ func TestWrongShapes(t *testing.T) {
 	for _, text := range []string{"", "sources: []", "# nobody yet\n", "sources:\n", "---\n"} {
 		require.Empty(t, parse(t, text).Sources())
 	}
+	const one = "---\nsources: [{id: a, write_keys: [k]}]\n"
+	require.Len(t, parse(t, one+"...\n# the end\n").Sources(), 1)
+	for more, want := range map[string]string{
+		"---\nsources: [{id: b, write_keys: [secret]}]\n": "s.yaml:3: another YAML document begins here: want one, with all sources", "---\n": "s.yaml:3: another",
+		"---\n[\n": "s.yaml:", "---\n- \tsecret: {": "s.yaml:",
+	} {
+		_, err := Parse("s.yaml", []byte(one+more), nil)
+		require.ErrorContains(t, err, want, more)
+		require.NotContains(t, err.Error(), "secret")
+		_, err = Apply("s.yaml", []byte(one+more), Retire("a"))
+		require.Error(t, err, "an edit would lose it")
+	}
 	_, err := Parse("s.yaml", []byte("sources:\n- id: a\n  write_keys: [k\n- id: b\n"), nil)
 	require.Regexp(t, `^s\.yaml:\d: did not find expected ',' or '\]'$`, err.Error())
 	x := parse(t, "sources: [{id: 7, name: &n yes, enabled: on, write_keys: [8, *n]}, {id: b, enabled: off}]")
@@ -176,6 +206,12 @@ func write(t *testing.T, path, text string, at time.Time) {
 	require.NoError(t, os.Rename(next, path))
 }
 
+// settle looks until the file rests.
+func settle(w *Watcher) (Reload, bool) {
+	w.look()
+	return w.look()
+}
+
 func TestWatcherKeepsTheLastGoodSources(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "sources.yaml")
 	_, err := Open(path)
@@ -189,13 +225,13 @@ func TestWatcherKeepsTheLastGoodSources(t *testing.T) {
 	require.False(t, changed)
 
 	write(t, path, "sources: [{id: a, write_keys: [k1, k2]}, {id: b, write_keys: [k3]}]", at.Add(time.Second))
-	r, changed := w.look()
+	r, changed := settle(w)
 	require.True(t, changed)
 	require.NoError(t, r.Err)
 	require.Equal(t, 2, r.Sources)
 
 	write(t, path, "sources: [{id: a}, oops]", at.Add(2*time.Second))
-	r, changed = w.look()
+	r, changed = settle(w)
 	require.True(t, changed)
 	require.Error(t, r.Err)
 	require.Equal(t, 2, r.Sources)
@@ -205,18 +241,86 @@ func TestWatcherKeepsTheLastGoodSources(t *testing.T) {
 	require.False(t, changed, "a refused file is reported once")
 
 	require.NoError(t, os.Remove(path))
-	r, changed = w.look()
+	r, changed = settle(w)
 	require.True(t, changed)
 	require.ErrorIs(t, r.Err, os.ErrNotExist)
 	_, ok = w.Lookup([]byte("k1"))
 	require.True(t, ok)
 
 	write(t, path, "sources: [{id: b, write_keys: [k3]}]", at.Add(3*time.Second))
-	r, changed = w.look()
+	r, changed = settle(w)
 	require.True(t, changed)
 	require.NoError(t, r.Err)
 	_, ok = w.Lookup([]byte("k1"))
 	require.False(t, ok, "a revoked key is refused")
+}
+
+// A file that is written in its place is empty at first, and then a part of itself: neither takes sources away.
+func TestAFileThatIsWrittenInItsPlace(t *testing.T) {
+	const list = "sources:\n- {id: a, write_keys: [k1]}\n- {id: b, write_keys: [k2]}\n"
+	path := filepath.Join(t.TempDir(), "sources.yaml")
+	at := time.Now()
+	put := func(text string) { // the file stays the same one
+		at = at.Add(time.Second)
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+		require.NoError(t, os.Chtimes(path, at, at))
+	}
+	put(list)
+	w, err := Open(path)
+	require.NoError(t, err)
+	for _, part := range []string{"", list[:len(list)/2+1], list} {
+		put(part)
+		_, changed := w.look()
+		require.False(t, changed, "%q", part)
+		require.Len(t, w.Index().Sources(), 2)
+	}
+	r, changed := w.look()
+	require.True(t, changed)
+	require.Equal(t, Reload{Sources: 2}, r)
+
+	for _, empty := range []string{"", "# nobody\n", "sources: []\n"} { // for good
+		put(empty)
+		r, changed = settle(w)
+		require.True(t, changed)
+		require.ErrorIs(t, r.Err, ErrNone)
+		require.Equal(t, 2, r.Sources, "the last good ones stay in force")
+		_, changed = w.look()
+		require.False(t, changed, "it is reported once")
+	}
+
+	put(list)
+	settle(w)
+	for i := range longestMove {
+		put(fmt.Sprintf("sources: [{id: a, write_keys: [k1]}] # %d", i))
+		_, changed = w.look()
+		require.False(t, changed)
+	}
+	put("sources: [{id: a, write_keys: [k1]}]")
+	r, changed = w.look()
+	require.True(t, changed, "it moves for too long")
+	require.Equal(t, 1, r.Sources)
+}
+
+// Nobody starts by a list without a source; a copy is waited for.
+func TestStartingWithoutASource(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sources.yaml")
+	for _, text := range []string{"", "sources: []\n"} {
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+		_, err := Open(path)
+		require.ErrorIs(t, err, ErrNone)
+		w, err := OpenCopy(path)
+		require.NoError(t, err)
+		require.False(t, w.Known())
+		_, changed := settle(w)
+		require.False(t, changed, "nothing is wrong yet")
+		require.NoError(t, EditFile(path, Add("a", "", NewSecret())))
+		r, changed := settle(w)
+		require.True(t, changed)
+		require.Equal(t, Reload{Sources: 1}, r)
+		require.True(t, w.Known())
+		_, err = Open(path)
+		require.NoError(t, err)
+	}
 }
 
 func TestFollowReportsChangesWhileOthersLookUp(t *testing.T) {
@@ -268,10 +372,10 @@ func TestReplaced(t *testing.T) {
 		}
 	}
 	write(t, path, "sources: [{id: a, write_keys: []", at.Add(time.Second))
-	w.look()
+	settle(w)
 	require.False(t, isClosed(first))
 	write(t, path, "sources: [{id: a, write_keys: [k1]}]", at.Add(2*time.Second))
-	w.look()
+	settle(w)
 	require.True(t, isClosed(first))
 	require.False(t, isClosed(w.Replaced()))
 }

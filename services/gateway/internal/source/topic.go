@@ -40,6 +40,7 @@ func CreateTopic(ctx context.Context, opts []kgo.Opt, spec kafka.TopicSpec) (*To
 // OpenTopic stands at the beginning of a topic, with a client of the options.
 func OpenTopic(ctx context.Context, opts []kgo.Opt, name string) (*Topic, error) {
 	opts = append(opts[:len(opts):len(opts)], kgo.ConsumeTopics(name), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.KeepControlRecords(), // they count as read: one may be the last before the end
 		kgo.RequiredAcks(kgo.AllISRAcks()), kgo.ProducerLinger(0), kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)))
 	client, err := kgo.NewClient(opts...)
 	if err != nil {
@@ -101,7 +102,9 @@ func (t *Topic) Read(ctx context.Context) error {
 		failed = errors.Join(failed, fmt.Errorf("read topic %s partition %d: %w", t.name, p, err))
 	})
 	fetches.EachRecord(func(r *kgo.Record) {
-		t.docs.Set(string(r.Key), r.Value)
+		if !r.Attrs.IsControl() {
+			t.docs.Set(string(r.Key), r.Value)
+		}
 		if r.Offset+1 >= t.behind[r.Partition] {
 			delete(t.behind, r.Partition)
 		}

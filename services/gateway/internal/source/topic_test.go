@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -58,4 +59,32 @@ func TestATopicThatIsNoStore(t *testing.T) {
 	deletes.Config["cleanup.policy"] = "delete"
 	_, err = CreateTopic(t.Context(), opts, deletes)
 	require.ErrorContains(t, err, "is not compacted")
+}
+
+// What ends a transaction stands in the topic too, and is no source. Nobody waits for a record behind it.
+func TestTheMarkersOfATransaction(t *testing.T) {
+	opts := broker(t)
+	topic, err := CreateTopic(t.Context(), opts, spec())
+	require.NoError(t, err)
+	topic.Close()
+	writer, err := kgo.NewClient(append(opts, kgo.TransactionalID("writer"))...)
+	require.NoError(t, err)
+	defer writer.Close()
+	write := func(id string, end kgo.TransactionEndTry) {
+		require.NoError(t, writer.BeginTransaction())
+		r := &kgo.Record{Topic: spec().Name, Key: []byte(id), Value: []byte("{id: " + id + ", write_keys: [key-" + id + "]}")}
+		require.NoError(t, writer.ProduceSync(t.Context(), r).FirstErr())
+		require.NoError(t, writer.EndTransaction(t.Context(), end))
+	}
+	write("a", kgo.TryCommit)
+	write("b", kgo.TryCommit)
+	reader, err := OpenTopic(t.Context(), opts, spec().Name)
+	require.NoError(t, err)
+	defer reader.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	docs, err := reader.ReadAll(ctx)
+	require.NoError(t, err)
+	require.Len(t, docs, 2)
+	require.NotContains(t, docs, "")
 }

@@ -3,6 +3,7 @@ package source
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"sync/atomic"
 	"time"
@@ -20,8 +21,27 @@ type Reload struct {
 type Watcher struct {
 	path    string
 	current atomic.Pointer[inForce]
-	seen    filestamp.Stamp
-	failure string // why the content last seen was refused; "" = it is in force
+	seen    filestamp.Stamp // of the content that is in force or refused
+	last    filestamp.Stamp // of the last look
+	moving  int             // looks in a row that have seen the file move
+	failure string          // why the content seen was refused; "" = it is in force
+}
+
+// longestMove is how many looks a file may move for before it is read all the same: whoever adds sources one by one
+// keeps nobody from being taken away.
+const longestMove = 3
+
+// ErrNone is the fault of a list that has no source.
+var ErrNone = errors.New("there is no source in it, and clients would drop what is refused; weir sources add makes one, and enabled: false switches one off")
+
+// loadSome is Load for whoever serves by the list, which must have a source: a file without one is empty by mistake, or
+// about to be written.
+func loadSome(path string) (*Index, error) {
+	x, err := Load(path)
+	if err == nil && len(x.sources) == 0 {
+		return nil, fmt.Errorf("%s: %w", path, ErrNone)
+	}
+	return x, err
 }
 
 // inForce are sources, until others are in their place.
@@ -41,11 +61,12 @@ func (w *Watcher) put(x *Index) {
 // before looking the key up, and looks again then.
 func (w *Watcher) Replaced() <-chan struct{} { return w.current.Load().replaced }
 
-// Open loads the file. It is an error when that does not work: a gateway that
+// Open loads the file. It is an error when that does not work, or there is no source in it: a gateway that
 // knows no source must not start.
 func Open(path string) (*Watcher, error) {
 	w := &Watcher{path: path, seen: filestamp.Of(path)}
-	x, err := Load(path)
+	w.last = w.seen
+	x, err := loadSome(path)
 	if err != nil {
 		return nil, err
 	}
@@ -57,8 +78,8 @@ func Open(path string) (*Watcher, error) {
 // source is known until it has.
 func OpenCopy(path string) (*Watcher, error) {
 	w, err := Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		w = &Watcher{path: path}
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrNone) {
+		w = &Watcher{path: path, seen: filestamp.Of(path)}
 		w.put(&Index{})
 		return w, nil
 	}
@@ -92,17 +113,21 @@ func (w *Watcher) Follow(ctx context.Context, interval time.Duration, report fun
 	}
 }
 
-// look reloads a changed file. The stamp is taken before reading: a write in
-// between is seen as the next change. A file that was refused is read again, so that
-// what had nothing to do with its content passes by itself; it is reported once.
+// look reloads a changed file, once it has come to rest: one that is written in its place is empty at first and then a
+// part of itself, which may well be a list. The stamp is taken before reading, and has to be the same afterwards. A file
+// that was refused is read again, so that what had nothing to do with its content passes by itself; it is reported once.
 func (w *Watcher) look() (Reload, bool) {
 	now := filestamp.Of(w.path)
 	changed := !now.Same(w.seen)
 	if !changed && w.failure == "" {
+		w.last, w.moving = now, 0
+		return Reload{}, false
+	}
+	x, err := loadSome(w.path)
+	if !w.rests(now) {
 		return Reload{}, false
 	}
 	w.seen = now
-	x, err := Load(w.path)
 	if err != nil {
 		again := !changed && w.failure == err.Error()
 		w.failure = err.Error()
@@ -111,4 +136,16 @@ func (w *Watcher) look() (Reload, bool) {
 	w.failure = ""
 	w.put(x)
 	return Reload{Sources: len(x.Sources())}, true
+}
+
+// rests tells whether a file that was read after it looked like now is what the look before has seen, or has moved for
+// too long.
+func (w *Watcher) rests(now filestamp.Stamp) bool {
+	rests := now.Same(w.last) && now.Same(filestamp.Of(w.path))
+	w.last = now
+	if w.moving++; !rests && w.moving <= longestMove {
+		return false
+	}
+	w.moving = 0
+	return true
 }
