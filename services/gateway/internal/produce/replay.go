@@ -46,9 +46,6 @@ type replay struct {
 // ends. What it holds at once is charged to the budget.
 func (p *Producer) Replay(ctx context.Context, budget *Budget) error {
 	x := &replay{p: p, budget: budget, turned: map[string]bool{}, stuck: map[string]time.Time{}}
-	if err := x.settleDoubts(ctx); err != nil {
-		return err
-	}
 	for ctx.Err() == nil {
 		pause, err := x.step(ctx)
 		if err != nil {
@@ -76,6 +73,9 @@ func (p *Producer) Replay(ctx context.Context, budget *Budget) error {
 func (x *replay) step(ctx context.Context) (pause time.Duration, err error) {
 	if x.out.Load() > x.budget.Limit()/4 {
 		return retryPause, nil
+	}
+	if err := x.settleDoubts(ctx); err != nil {
+		return 0, err
 	}
 	r, err := x.gather()
 	if err != nil {
@@ -171,7 +171,7 @@ func (x *replay) unpark(r *round, blocked map[string]bool) error {
 		if err != nil {
 			return err
 		}
-		if held && e.Open {
+		if held && (e.Open || e.Doubt) {
 			blocked[e.Key] = true
 			keep = append(keep, e)
 		} else if held {
@@ -195,7 +195,7 @@ func (x *replay) readOn(r *round, blocked map[string]bool) error {
 			continue
 		}
 		for _, e := range list {
-			if blocked[e.Key] || e.Open || r.full() {
+			if blocked[e.Key] || e.Open || e.Doubt || r.full() {
 				blocked[e.Key] = true
 				e.Request = nil
 				x.parked = append(x.parked, e)
@@ -235,6 +235,9 @@ func (x *replay) hand(r *round, l *cargo) {
 	promise := func(rec *kgo.Record, err error) {
 		if err != nil {
 			rec.Offset = undelivered
+			if inDoubt(err) {
+				l.doubt.Store(true)
+			}
 			r.fail(fmt.Errorf("produce to topic %s from the spill: %w", rec.Topic, err))
 		}
 		x.landed(r, l)
@@ -272,7 +275,12 @@ func (x *replay) landed(r *round, l *cargo) {
 		return
 	}
 	missing, n := l.missing()
-	x.p.opts.Spill.Settle(l.entry.Ref, missing)
+	if l.doubt.Load() {
+		x.p.opts.Spill.DoubtRef(l.entry.Ref)
+		n = 0
+	} else {
+		x.p.opts.Spill.Settle(l.entry.Ref, missing)
+	}
 	if n > 0 {
 		x.p.note(nil)
 		x.p.opts.Returned(Return{Records: n})
@@ -304,6 +312,10 @@ func (x *replay) await(ctx context.Context, r *round) error {
 // back parks what a round did not bring to Kafka, and lets those go on who wait for it.
 func (x *replay) back(r *round) {
 	x.park(r.cargos)
+	x.unturn()
+}
+
+func (x *replay) unturn() {
 	for key := range x.turned {
 		x.p.opts.Spill.Return(key)
 	}

@@ -22,7 +22,7 @@ type Entry struct {
 	segment.Ref
 	Place
 	At      int64            // when it was spilled, Unix milliseconds
-	Doubt   bool             // an earlier process handed it to Kafka's client, and Kafka may have it
+	Doubt   bool             // Kafka may have it: an earlier process handed it to Kafka's client, or the client gave it up
 	Open    bool             // Kafka's client has it: Resolve is still to come
 	Lacks   segment.Missing  // the records that Kafka does not have
 	All     bool             // it has none of them
@@ -139,7 +139,7 @@ func (l *Log) Load(e *Entry) (bool, error) {
 	_, e.Open = l.open[e.ID]
 	e.Doubt = l.book.Doubted(e.ID)
 	l.mu.Unlock()
-	if settled || e.Open {
+	if settled || e.Open || e.Doubt {
 		return !settled, nil
 	}
 	path := segmentPath(l.opts.Dir, e.number)
@@ -202,8 +202,8 @@ func (l *Log) Rewind() {
 	l.mu.Unlock()
 }
 
-// Doubts is how many requests an earlier process handed to Kafka's client, or had there when it spilled them, and did
-// not note what became of them.
+// Doubts is how many requests Kafka may have: an earlier process handed them to Kafka's client, or had them there when it
+// spilled them, and did not note what became of them; or the client gave them up.
 func (l *Log) Doubts() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -236,6 +236,46 @@ func (l *Log) Resolve(t Ticket, missing segment.Missing) {
 	l.mu.Unlock()
 	poke(l.wake)
 	poke(l.more)
+}
+
+// Doubt says that Kafka's client gave up a request that was put with open, and that Kafka may have it. What is on the disk
+// says the same already.
+func (l *Log) Doubt(t Ticket) {
+	l.mu.Lock()
+	switch {
+	case t.b.err != nil: // it is not here
+	case t.b.first > 0:
+		l.unsettle(t.b.refs[t.n].ID)
+	default:
+		if t.b.doubts == nil {
+			t.b.doubts = map[int]bool{}
+		}
+		t.b.doubts[t.n] = true
+	}
+	l.mu.Unlock()
+	poke(l.more)
+}
+
+// DoubtRef is Doubt for a request that was handed.
+func (l *Log) DoubtRef(r segment.Ref) {
+	l.mu.Lock()
+	l.unsettle(r.ID)
+	l.mu.Unlock()
+	poke(l.more)
+}
+
+func (l *Log) unsettle(id segment.ID) {
+	delete(l.open, id)
+	l.book.Doubt(id)
+}
+
+// Clear says that the requests are in doubt no more: the topics were read, or cannot be.
+func (l *Log) Clear(entries []Entry) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, e := range entries {
+		l.book.Clear(e.ID)
+	}
 }
 
 func (l *Log) settle(r segment.Ref, missing segment.Missing) {

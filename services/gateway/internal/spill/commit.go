@@ -194,6 +194,8 @@ func (l *Log) accept(b *batch, n int64) {
 		l.dequeue(r.Key)
 		if m, early := b.early[i]; early {
 			l.settle(*r, m)
+		} else if b.doubts[i] {
+			l.book.Doubt(r.ID)
 		} else if b.open[i] {
 			l.open[r.ID] = struct{}{}
 		}

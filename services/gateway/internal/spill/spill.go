@@ -120,6 +120,7 @@ type batch struct {
 	refs    []segment.Ref           // without ids
 	open    []bool                  // Kafka's client has them
 	early   map[int]segment.Missing // what became of them before the commit
+	doubts  map[int]bool            // of which Kafka's client said, before the commit, that it does not know
 	records int
 	first   segment.ID
 	err     error
