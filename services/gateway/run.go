@@ -352,7 +352,7 @@ func (g *gateway) close() {
 	if err := g.producer.Close(ctx); err != nil {
 		g.tel.Log.Warn("events of requests answered with 503 were dropped, those of the spill stay there", "err", err)
 	}
-	g.untap() // nobody reads on: the drain has ended every stream
+	g.untap()           // nobody reads on: the drain has ended every stream
 	if g.spill != nil { // after the clients: what they said last is noted
 		if err := g.spill.Close(); err != nil {
 			g.tel.Log.Warn("the spill could not be closed well", "err", err)

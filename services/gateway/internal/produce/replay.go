@@ -28,6 +28,8 @@ const (
 	idlePause = time.Hour
 	// stuckPause is how long a source waits of which Kafka refuses a record.
 	stuckPause = 30 * time.Second
+	// markPatience is how long a disk without room holds up what is given back.
+	markPatience = 30 * time.Second
 )
 
 // replay gives the spill back. One goroutine owns it.
@@ -40,6 +42,8 @@ type replay struct {
 	atEnd  bool                 // everything was read
 	alone  int                  // requests to hand one by one, to find the one that Kafka refuses
 	stuck  map[string]time.Time // until when a source waits
+
+	unmarked time.Time // since when the disk takes no marks; zero = it does
 }
 
 // Replay gives what the spill holds to Kafka, in the order of each source, until ctx
@@ -90,6 +94,11 @@ func (x *replay) step(ctx context.Context) (pause time.Duration, err error) {
 	}
 	if !x.budget.Take(r.cost()) {
 		x.park(r.cargos)
+		return retryPause, nil
+	}
+	if err := x.mark(ctx, r); err != nil {
+		x.budget.Give(r.cost())
+		x.back(r)
 		return retryPause, nil
 	}
 	start := time.Now()
@@ -208,6 +217,27 @@ func (x *replay) readOn(r *round, blocked map[string]bool) error {
 	return nil
 }
 
+// mark notes on the disk that the round is handed to Kafka's client. A disk that the spill itself has filled gets room only
+// by what is given back: after a while that goes without the note.
+func (x *replay) mark(ctx context.Context, r *round) error {
+	ids := make([]segment.ID, len(r.cargos))
+	for i, l := range r.cargos {
+		ids[i] = l.entry.ID
+	}
+	err := x.p.opts.Spill.Hand(ctx, ids)
+	switch {
+	case err == nil:
+		x.unmarked = time.Time{}
+	case ctx.Err() != nil:
+	case x.unmarked.IsZero():
+		x.unmarked = time.Now()
+	case time.Since(x.unmarked) > markPatience:
+		x.p.opts.Spill.Open(ids)
+		return nil
+	}
+	return err
+}
+
 // send hands a round to Kafka's client.
 func (x *replay) send(r *round) {
 	x.out.Add(r.cost())
@@ -215,11 +245,6 @@ func (x *replay) send(r *round) {
 	if x.atEnd && !x.p.away.Load() {
 		x.turn(r)
 	}
-	ids := make([]segment.ID, len(r.cargos))
-	for i, l := range r.cargos {
-		ids[i] = l.entry.ID
-	}
-	x.p.opts.Spill.Hand(ids)
 	for _, l := range r.cargos {
 		if err := l.unpack(x.p.opts.Topics); err != nil {
 			r.fail(err)

@@ -417,7 +417,7 @@ func TestWhatAKilledProcessHadOnItsWay(t *testing.T) {
 						ids = append(ids, segment.ID(i+1))
 					}
 				}
-				log.Hand(ids)
+				require.NoError(t, log.Hand(t.Context(), ids))
 				require.NoError(t, log.Close())
 				cl, err := s.client(kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)))
 				require.NoError(t, err)

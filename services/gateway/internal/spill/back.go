@@ -1,6 +1,7 @@
 package spill
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -176,22 +177,52 @@ func (l *Log) Oldest(at int64) {
 	l.mu.Unlock()
 }
 
-// Hand notes that Kafka's client gets the requests. When it returns, the note outlives a kill.
-func (l *Log) Hand(ids []segment.ID) {
+// Hand notes that Kafka's client gets the requests. When it returns nil, the note outlives a kill. An error means that they
+// must not be handed yet: the disk has no room, or ctx ended. A spill that writes no more gives back without notes.
+func (l *Log) Hand(ctx context.Context, ids []segment.ID) error {
 	l.mu.Lock()
 	for _, id := range ids {
 		l.open[id] = struct{}{}
 		l.handed = segment.AppendHanded(l.handed, id)
 	}
-	if l.written == nil {
-		l.written = make(chan struct{})
+	if l.marking == nil {
+		l.marking = &marking{done: make(chan struct{})}
 	}
-	written := l.written
+	m := l.marking
 	l.mu.Unlock()
 	poke(l.wake)
+	err := l.marked(ctx, m)
+	if err != nil {
+		l.mu.Lock()
+		for _, id := range ids {
+			delete(l.open, id)
+		}
+		l.mu.Unlock()
+	}
+	return err
+}
+
+// Open says that Kafka's client gets the requests although the disk has not taken the note yet.
+func (l *Log) Open(ids []segment.ID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, id := range ids {
+		l.open[id] = struct{}{}
+	}
+}
+
+// marked waits for a frame of handed requests.
+func (l *Log) marked(ctx context.Context, m *marking) error {
 	select {
-	case <-written:
+	case <-m.done:
+		if errors.Is(m.err, ErrFull) {
+			return m.err
+		}
+		return nil
 	case <-l.ended:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 

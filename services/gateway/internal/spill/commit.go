@@ -23,17 +23,20 @@ func (l *Log) write() {
 	spare := newBatch()
 	for range l.wake {
 		l.mu.Lock()
-		b, notes, handed, written, closing := l.filling, l.notes, l.handed, l.written, l.closing
-		l.filling, l.notes, l.handed, l.written = spare, nil, nil, nil
+		b, notes, handed, marking, closing := l.filling, l.notes, l.handed, l.marking, l.closing
+		l.filling, l.notes, l.handed, l.marking = spare, nil, nil, nil
 		if len(l.pieces) == 0 {
 			notes, handed = nil, nil // of requests that are gone with their segments
 		}
 		l.mu.Unlock()
 		if len(b.refs)+len(notes)+len(handed) > 0 {
-			l.commit(b, notes, handed)
+			err := l.commit(b, notes, handed)
+			if marking != nil {
+				marking.err = err
+			}
 		}
-		if written != nil {
-			close(written)
+		if marking != nil {
+			close(marking.done)
 		}
 		l.prune()
 		spare = newBatch()
@@ -50,7 +53,7 @@ func (l *Log) write() {
 
 // commit makes a batch durable. Notes go with it, and need no fsync of their own: without
 // them a request would be written to Kafka twice, not lost.
-func (l *Log) commit(b *batch, notes, handed []byte) {
+func (l *Log) commit(b *batch, notes, handed []byte) error {
 	start := time.Now()
 	data := b.data
 	if len(notes) > 0 {
@@ -67,6 +70,7 @@ func (l *Log) commit(b *batch, notes, handed []byte) {
 	if err != nil {
 		l.refuse(b, err)
 		l.notes = append(notes, l.notes...)
+		l.handed = append(handed, l.handed...)
 	} else {
 		l.accept(b, int64(len(data)))
 	}
@@ -74,6 +78,7 @@ func (l *Log) commit(b *batch, notes, handed []byte) {
 	close(b.done)
 	poke(l.more)
 	l.opts.Observe(Commit{Requests: len(b.refs), Records: b.records, Bytes: len(data), Took: time.Since(start), Err: err})
+	return err
 }
 
 // append writes data to a segment that has room.

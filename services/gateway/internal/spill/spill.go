@@ -77,7 +77,7 @@ type Log struct {
 	filling  *batch   // what the next commit writes
 	queued   map[string]int
 	handed   []byte                   // payload of the next frame of handed requests
-	written  chan struct{}            // closed once it is written
+	marking  *marking                 // who waits for it; nil = nobody
 	notes    []byte                   // payload of the next frame of notes
 	open     map[segment.ID]struct{}  // Kafka's client has them
 	turning  map[string]chan struct{} // closed once nothing of the key is held
@@ -125,6 +125,12 @@ type batch struct {
 	first   segment.ID
 	err     error
 	done    chan struct{}
+}
+
+// marking is a frame of handed requests on its way to the disk.
+type marking struct {
+	err  error
+	done chan struct{}
 }
 
 // Ticket is a request's place in the spill, before and after its commit.
