@@ -3,6 +3,7 @@ package produce
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -52,7 +53,10 @@ func (p *Producer) Replay(ctx context.Context, budget *Budget) error {
 	x := &replay{p: p, budget: budget, turned: map[string]bool{}, stuck: map[string]time.Time{}}
 	for ctx.Err() == nil {
 		pause, err := x.step(ctx)
-		if err != nil {
+		if errors.Is(err, spill.ErrUnread) { // what was read of the round is read again
+			x.parked, pause = nil, retryPause
+			p.opts.Spill.Rewind()
+		} else if err != nil {
 			return err
 		}
 		if pause == 0 {

@@ -48,7 +48,7 @@ func (l *Log) Next(limit int) (list []Entry, end bool, need int, err error) {
 	}
 	data, err := readPart(p.path, c.at, min(int64(limit), p.size-c.at))
 	if err != nil {
-		return nil, false, 0, l.unread(p.number, err)
+		return nil, false, 0, l.readFailed(p.number, err)
 	}
 	list, used, need, err := c.parse(p, data)
 	if err != nil {
@@ -57,7 +57,7 @@ func (l *Log) Next(limit int) (list []Entry, end bool, need int, err error) {
 	c.at += int64(used)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.cursor = c
+	l.cursor, l.unread = c, nil
 	return l.held(list), l.at() == nil, need, nil
 }
 
@@ -91,16 +91,24 @@ func (c *cursor) parse(p *piece, data []byte) (list []Entry, used, need int, err
 	return list, used, 0, nil
 }
 
-// unread judges a segment that could not be read. It may be gone because Kafka has had everything of it
-// since the reader looked: then there is nothing to read.
-func (l *Log) unread(number uint64, err error) error {
+// readFailed judges a segment that could not be read. It may be gone because Kafka has had everything of it
+// since the reader looked: then there is nothing to read. Handles or memory may have run out: that passes, and what is
+// written is not at stake.
+func (l *Log) readFailed(number uint64, err error) error {
 	l.mu.Lock()
 	there := slices.ContainsFunc(l.pieces, func(p *piece) bool { return p.number == number })
 	l.mu.Unlock()
-	if !there {
+	switch {
+	case !there:
 		return nil
+	case errors.Is(err, os.ErrNotExist):
+		return l.fail(err)
 	}
-	return l.fail(err)
+	err = fmt.Errorf("%w: %w", ErrUnread, err)
+	l.mu.Lock()
+	l.unread = err
+	l.mu.Unlock()
+	return err
 }
 
 // at is the piece in which the reader stands, copied; nil where it has read everything.
@@ -146,7 +154,7 @@ func (l *Log) Load(e *Entry) (bool, error) {
 	path := segmentPath(l.opts.Dir, e.number)
 	data, err := readPart(path, e.at, int64(e.Size))
 	if err != nil {
-		return false, l.unread(e.number, err)
+		return false, l.readFailed(e.number, err)
 	}
 	f, _, ok := segment.First(data)
 	if !ok {

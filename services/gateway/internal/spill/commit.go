@@ -123,10 +123,7 @@ func (l *Log) begin() error {
 	p := &piece{number: l.nextFile, first: l.nextID, path: segmentPath(l.opts.Dir, l.nextFile)}
 	var err error
 	if p.w, err = l.opts.create(p.path); err != nil {
-		if roomless(err) {
-			return l.noRoom(err)
-		}
-		return l.fail(fmt.Errorf("create a segment: %w", err))
+		return l.noRoom(fmt.Errorf("create a segment: %w", err)) // or no handle: nothing is written, and that passes
 	}
 	head := segment.AppendHead(nil, segment.Head{Number: p.number, First: p.first})
 	if _, err := p.w.Write(head); err != nil {
@@ -136,7 +133,7 @@ func (l *Log) begin() error {
 		}
 		return l.noRoom(err)
 	}
-	if err := errors.Join(p.w.Sync(), syncDir(l.opts.Dir)); err != nil {
+	if err := errors.Join(p.w.Sync(), l.dir.Sync()); err != nil {
 		return l.fail(fmt.Errorf("begin the segment %s: %w", p.path, err))
 	}
 	p.size = int64(len(head))
@@ -255,7 +252,7 @@ func (l *Log) remove(p *piece) error {
 		l.out = nil
 	}
 	// One after the other: a later segment must not be gone while an earlier one is there.
-	if err = errors.Join(err, os.Remove(p.path), syncDir(l.opts.Dir)); err != nil {
+	if err = errors.Join(err, os.Remove(p.path), l.dir.Sync()); err != nil {
 		return fmt.Errorf("remove a segment of which Kafka has everything: %w", err)
 	}
 	return nil
@@ -279,5 +276,5 @@ func (l *Log) Close() error {
 	l.mu.Unlock()
 	poke(l.wake)
 	<-l.ended
-	return errors.Join(l.failed, l.lock.Close())
+	return errors.Join(l.failed, l.dir.Close(), l.lock.Close())
 }

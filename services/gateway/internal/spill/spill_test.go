@@ -594,9 +594,9 @@ func TestReadWhatGoes(t *testing.T) {
 	require.NoError(t, put(l, "a", "stays"))
 	_, _ = rest(t, l)
 	newest := l.pieces[len(l.pieces)-1].number
-	require.NoError(t, l.unread(newest+1, os.ErrNotExist))
+	require.NoError(t, l.readFailed(newest+1, os.ErrNotExist))
 	require.NoError(t, l.Able())
-	require.ErrorIs(t, l.unread(newest, os.ErrNotExist), os.ErrNotExist)
+	require.ErrorIs(t, l.readFailed(newest, os.ErrNotExist), os.ErrNotExist)
 	require.ErrorIs(t, l.Able(), os.ErrNotExist, "it was not given back, and cannot be read")
 	require.Error(t, l.Close())
 }
@@ -671,5 +671,35 @@ func TestAHungDiskHoldsUpNoHand(t *testing.T) {
 	cancel()
 	require.ErrorIs(t, l.Hand(ctx, []segment.ID{1}), context.Canceled)
 	d.release()
+	require.NoError(t, l.Close())
+}
+
+// A segment that cannot be opened for a while, to read or to write, ends nothing.
+func TestNoHandle(t *testing.T) {
+	o := options(t.TempDir())
+	none := &atomic.Bool{}
+	o.create = func(path string) (file, error) {
+		if none.Load() {
+			return nil, syscall.EMFILE
+		}
+		return createFile(path)
+	}
+	l := open(t, o)
+	none.Store(true)
+	require.ErrorIs(t, put(l, "a", "refused"), syscall.EMFILE)
+	none.Store(false)
+	require.NoError(t, put(l, "a", "first"))
+	path := segments(t, o.Dir)[0]
+	require.NoError(t, os.Rename(path, path+".away"))
+	require.NoError(t, os.Symlink(path, path)) // which cannot be opened
+	_, _, _, err := l.Next(1 << 20)
+	require.ErrorIs(t, err, ErrUnread)
+	require.ErrorIs(t, l.Unread(), ErrUnread)
+	require.NoError(t, put(l, "a", "second"))
+	require.NoError(t, os.Rename(path+".away", path))
+	l.Rewind()
+	_, got := rest(t, l)
+	require.Equal(t, []string{"first", "second"}, got["a"])
+	require.NoError(t, l.Unread())
 	require.NoError(t, l.Close())
 }
