@@ -57,6 +57,8 @@ func TestAStopInDoubt(t *testing.T) {
 		time.Sleep(time.Minute)
 		require.Equal(t, []string{"first", "second"}, s.values("a"))
 		require.False(t, s.log.Holds())
+		s.mu.Lock()
+		defer s.mu.Unlock()
 		require.Equal(t, []Look{{Requests: 1, Found: 1}}, s.looked)
 	})
 }

@@ -82,7 +82,12 @@ func (s *stage) start(dir string) {
 	s.p = New(client(ClientOptions(5*time.Second, s.h.Budget.Limit(), limits, true)), Options{
 		Topics: []string{"events", "rejected"}, Deadline: 5 * time.Second, Observe: func(Delivery) {},
 		Spill: s.log, Replayer: client(ReplayOptions(5*time.Second, limits)), Reader: s.client,
-		Looked: func(l Look) { s.looked = append(s.looked, l) }, Returned: func(r Return) {
+		Looked: func(l Look) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.looked = append(s.looked, l)
+		},
+		Returned: func(r Return) {
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			s.returned = append(s.returned, r)
@@ -159,8 +164,9 @@ func (s *stage) read(topic string) (list []*kgo.Record) {
 	for {
 		ctx, cancel := context.WithTimeout(s.t.Context(), 5*time.Second)
 		fetches := cl.PollFetches(ctx)
+		over := ctx.Err() != nil
 		cancel()
-		if fetches.NumRecords() == 0 {
+		if over && fetches.NumRecords() == 0 { // not where a fetch failed
 			return list
 		}
 		list = append(list, fetches.Records()...)
@@ -432,6 +438,8 @@ func TestWhatAKilledProcessHadOnItsWay(t *testing.T) {
 			onStageAfter(t, before, func(t *testing.T, s *stage) {
 				time.Sleep(20 * time.Second)
 				require.False(t, s.log.Holds())
+				s.mu.Lock()
+				defer s.mu.Unlock()
 				require.Len(t, s.looked, 1)
 				require.Equal(t, 3, s.looked[0].Requests)
 				if denied {
