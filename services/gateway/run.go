@@ -55,6 +55,7 @@ type gateway struct {
 	client   *kgo.Client
 	replayer *kgo.Client                  // of what the spill gives back; nil = off
 	topic    atomic.Pointer[lake.TopicID] // that events go to; nil = not known yet
+	aside    atomic.Pointer[lake.TopicID] // that of the rejected events
 	limits   produce.Limits
 	hangar   *produce.Hangar
 	spill    *spill.Log            // nil = off
@@ -211,6 +212,7 @@ func (g *gateway) prepare(ctx context.Context) error {
 		return err
 	}
 	g.learn(takes{Topic: g.cfg.Topic, Events: events.MaxMessageBytes, RejectedTopic: g.cfg.RejectedTopic, Rejected: rejected.MaxMessageBytes})
+	g.aside.Store(&rejected.ID) // before the other, which says that both are known
 	g.topic.Store(&events.ID)
 	g.remember()
 	return nil
@@ -280,13 +282,24 @@ func (g *gateway) look(ctx context.Context) error {
 	case errors.Is(err, kafka.ErrNoTopic):
 		return fmt.Errorf("%w: create it again, or restart a gateway, which does", err)
 	}
-	if err != nil || t.ID == *known {
+	if err != nil {
 		return err
+	}
+	aside := g.aside.Load()
+	r, err := g.describe(ctx, g.cfg.RejectedTopic)
+	changed, asideChanged := t.ID != *known, err == nil && r.ID != *aside
+	if !changed && !asideChanged {
+		return nil
 	}
 	if err := g.prepare(ctx); err != nil {
 		return err
 	}
-	g.producer.Forget()
+	if changed {
+		g.producer.Forget(g.cfg.Topic)
+	}
+	if asideChanged {
+		g.producer.Forget(g.cfg.RejectedTopic)
+	}
 	return nil
 }
 

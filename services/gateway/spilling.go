@@ -111,6 +111,6 @@ func (g *gateway) watchSpill() bool {
 		return false
 	}
 	err := g.spill.Able()
-	g.tel.Health.Set("spill", err)
+	g.tel.Health.Set("spill", errors.Join(err, g.spill.Unread()))
 	return err == nil && g.takes.Load() != nil
 }

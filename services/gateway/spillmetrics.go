@@ -64,14 +64,14 @@ func (m *metrics) committed(c spill.Commit) {
 	}
 }
 
-// looked logs what became of what an earlier process had on its way.
+// looked logs what became of what was on its way when a gateway or its client ended.
 func (m *metrics) looked(l produce.Look) {
 	if l.Err != nil {
-		m.tel.Log.Warn("the topics could not be read for what was on its way when the last gateway was killed: it may stand twice, with the same messageId",
+		m.tel.Log.Warn("the topics could not be read for what was on its way when a gateway or its client ended: it may stand twice, with the same messageId",
 			"requests", l.Requests, "err", l.Err)
 		return
 	}
-	m.tel.Log.Info("looked in the topics for what was on its way when the last gateway was killed", "requests", l.Requests, "found", l.Found)
+	m.tel.Log.Info("looked in the topics for what was on its way when a gateway or its client ended", "requests", l.Requests, "found", l.Found)
 }
 
 // returned counts what Kafka has of the spill.

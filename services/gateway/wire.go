@@ -157,7 +157,7 @@ func (g *gateway) openSources(more []kgo.Opt) (err error) {
 
 // openClients makes the client of requests and, with a spill, that of what it gives back.
 func (g *gateway) openClients(more []kgo.Opt) (err error) {
-	g.client, err = g.newClient(produce.ClientOptions(g.cfg.AckDeadline, int64(g.cfg.inFlight()), &g.limits), more)
+	g.client, err = g.newClient(produce.ClientOptions(g.cfg.AckDeadline, int64(g.cfg.inFlight()), &g.limits, g.spill != nil), more)
 	if err == nil && g.spill != nil {
 		g.replayer, err = g.newClient(produce.ReplayOptions(g.cfg.AckDeadline, &g.limits), more)
 	}

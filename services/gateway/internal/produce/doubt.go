@@ -5,7 +5,9 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -18,16 +20,16 @@ import (
 )
 
 const (
-	lookLimit    = time.Minute // for one reading of the topics
-	lookAttempts = 5
-	clockSkew    = 10 * time.Second // between this process and brokers whose topics carry their own time
+	lookLimit = time.Minute      // for a reading that gets nothing: the topics may have become other ones
+	lookPause = 5 * time.Second  // at most, between a reading that failed and the next
+	clockSkew = 10 * time.Second // between this process and brokers whose topics carry their own time
 )
 
-// Look is what came of reading the topics back for requests that an earlier process had on their way.
+// Look is what came of reading the topics back for requests that were on their way when their process, or their client, ended.
 type Look struct {
-	Requests int // in doubt
-	Found    int // records of them that Kafka has
-	Err      error
+	Requests int   // in doubt
+	Found    int   // records of them that Kafka has
+	Err      error // why the topics cannot be read: the requests are written again
 }
 
 // doubts are the records that Kafka may have.
@@ -38,6 +40,9 @@ type doubts struct {
 	taken   map[print]int     // how many of them were
 	from    int64             // the oldest timestamp, Unix milliseconds
 	topics  map[string]bool
+
+	read map[partition]int64 // up to where, over all attempts
+	ends map[partition]int64 // up to where each has to be read, as the first attempt saw it
 }
 
 // print tells records apart: topic, key, value and the request's id.
@@ -50,37 +55,60 @@ type partition struct {
 	number int32
 }
 
-// settleDoubts finds out what Kafka has of the requests that a killed process had handed to its client, by reading
-// the topics from their time on. Where that cannot be read, they are written again, and may stand twice.
+// settleDoubts finds out what Kafka has of the requests in doubt, by reading the topics from their time on, until that is
+// done. Only where that is denied they are written again, and may stand twice: nothing else would go away by it.
 func (x *replay) settleDoubts(ctx context.Context) error {
-	if x.p.opts.Spill.Doubts() == 0 || x.p.opts.Reader == nil {
+	if x.p.opts.Spill.Doubts() == 0 {
 		return nil
 	}
+	x.unturn()
 	d, err := x.collectDoubts()
-	if err != nil {
+	if err != nil || len(d.entries) == 0 {
 		return err
 	}
 	look := Look{Requests: len(d.entries)}
-	for attempt := 1; attempt <= lookAttempts && ctx.Err() == nil; attempt++ {
-		if look.Err = x.p.look(ctx, d); look.Err == nil || errors.Is(look.Err, kerr.TopicAuthorizationFailed) {
-			break
-		}
-		select {
-		case <-ctx.Done():
+	if x.p.opts.Reader != nil {
+		if look.Err = x.p.lookUntil(ctx, d); ctx.Err() != nil {
 			return nil
-		case <-time.After(retryPause):
 		}
 	}
-	if look.Err == nil && ctx.Err() == nil {
+	if look.Err == nil {
 		look.Found = x.settleFound(d)
 	}
+	x.p.opts.Spill.Clear(d.entries)
 	x.p.opts.Looked(look)
 	return nil
 }
 
-// collectDoubts reads the spill until it has met every request in doubt, and sets the reader back.
+// lookUntil reads the topics until that has succeeded, may not be, or ctx ends.
+func (p *Producer) lookUntil(ctx context.Context, d *doubts) error {
+	for pause := retryPause; ; pause = min(2*pause, lookPause) {
+		err := p.look(ctx, d)
+		if err == nil || denied(err) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pause):
+		}
+	}
+}
+
+// denied says whether the gateway has no right to read.
+func denied(err error) bool {
+	return errors.Is(err, kerr.TopicAuthorizationFailed) || errors.Is(err, kerr.ClusterAuthorizationFailed)
+}
+
+// collectDoubts reads the spill until it has met every request in doubt, and sets the reader back to the first request:
+// what was parked is read again.
 func (x *replay) collectDoubts() (*doubts, error) {
-	d := &doubts{wanted: map[print][]place{}, topics: map[string]bool{}, from: math.MaxInt64}
+	d := &doubts{
+		wanted: map[print][]place{}, taken: map[print]int{}, topics: map[string]bool{}, from: math.MaxInt64,
+		read: map[partition]int64{}, ends: map[partition]int64{},
+	}
+	x.parked = nil
+	x.p.opts.Spill.Rewind()
 	defer x.p.opts.Spill.Rewind()
 	for limit := roundBytes; len(d.entries) < x.p.opts.Spill.Doubts(); {
 		list, end, need, err := x.p.opts.Spill.Next(limit)
@@ -117,6 +145,7 @@ func (d *doubts) add(e spill.Entry) error {
 	}
 	e.Request = nil
 	d.entries = append(d.entries, e)
+	d.found = append(d.found, nil)
 	return nil
 }
 
@@ -133,11 +162,8 @@ func printOf(r *kgo.Record) (p print) {
 	return print(h.Sum(nil))
 }
 
-// look reads the topics from the time of the oldest doubt to their end.
+// look reads the topics from the time of the oldest doubt to their end, or on from where an earlier attempt came to.
 func (p *Producer) look(ctx context.Context, d *doubts) error {
-	ctx, cancel := context.WithTimeout(ctx, lookLimit)
-	defer cancel()
-	d.taken, d.found = map[print]int{}, make([]segment.Missing, len(d.entries))
 	starts, ends, err := p.span(ctx, d)
 	if err != nil || len(starts) == 0 {
 		return err
@@ -148,51 +174,73 @@ func (p *Producer) look(ctx context.Context, d *doubts) error {
 	}
 	defer cl.Close()
 	for len(ends) > 0 {
-		fetches := cl.PollFetches(ctx)
-		if err := fetches.Err(); err != nil {
-			return fmt.Errorf("read the topics back: %w", err)
-		}
+		fetches, err := poll(ctx, cl)
 		fetches.EachRecord(func(r *kgo.Record) {
 			d.meet(r)
 			at := partition{r.Topic, r.Partition}
+			d.read[at] = r.Offset + 1
 			if end, there := ends[at]; there && r.Offset >= end-1 {
 				delete(ends, at)
 			}
 		})
+		if err != nil {
+			return fmt.Errorf("read the topics back: %w", err)
+		}
 	}
 	return nil
 }
 
-// span is from where to where each partition has to be read.
+// poll gets what comes next.
+func poll(ctx context.Context, cl *kgo.Client) (kgo.Fetches, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookLimit)
+	defer cancel()
+	fetches := cl.PollFetches(ctx)
+	return fetches, fetches.Err()
+}
+
+// span is from where to where each partition has to be read still.
 func (p *Producer) span(ctx context.Context, d *doubts) (starts map[string]map[int32]kgo.Offset, ends map[partition]int64, err error) {
+	from, to, err := p.offsets(ctx, d)
+	if err != nil {
+		return nil, nil, err
+	}
+	starts, ends = map[string]map[int32]kgo.Offset{}, map[partition]int64{}
+	to.Each(func(o kadm.ListedOffset) {
+		at := partition{o.Topic, o.Partition}
+		if _, seen := d.ends[at]; !seen {
+			d.ends[at] = o.Offset
+		}
+		start, ok := from.Lookup(o.Topic, o.Partition)
+		first, end := max(start.Offset, d.read[at]), min(d.ends[at], o.Offset) // what came later is in no doubt
+		if !ok || first >= end {
+			return
+		}
+		if starts[o.Topic] == nil {
+			starts[o.Topic] = map[int32]kgo.Offset{}
+		}
+		starts[o.Topic][o.Partition] = kgo.NewOffset().At(first)
+		ends[at] = end
+	})
+	return starts, ends, nil
+}
+
+// offsets lists those of the time of the oldest doubt, and the ends.
+func (p *Producer) offsets(ctx context.Context, d *doubts) (from, to kadm.ListedOffsets, err error) {
+	ctx, cancel := context.WithTimeout(ctx, lookLimit)
+	defer cancel()
 	cl, err := p.opts.Reader()
 	if err != nil {
 		return nil, nil, err
 	}
 	defer cl.Close()
-	var topics []string
-	for t := range d.topics {
-		topics = append(topics, t)
-	}
+	topics := slices.Sorted(maps.Keys(d.topics))
 	admin := kadm.NewClient(cl)
 	from, err1 := admin.ListOffsetsAfterMilli(ctx, d.from-clockSkew.Milliseconds(), topics...)
 	to, err2 := admin.ListEndOffsets(ctx, topics...)
 	if err := errors.Join(err1, err2, from.Error(), to.Error()); err != nil {
 		return nil, nil, fmt.Errorf("list the offsets of %v: %w", topics, err)
 	}
-	starts, ends = map[string]map[int32]kgo.Offset{}, map[partition]int64{}
-	to.Each(func(o kadm.ListedOffset) {
-		start, ok := from.Lookup(o.Topic, o.Partition)
-		if !ok || start.Offset >= o.Offset {
-			return
-		}
-		if starts[o.Topic] == nil {
-			starts[o.Topic] = map[int32]kgo.Offset{}
-		}
-		starts[o.Topic][o.Partition] = kgo.NewOffset().At(start.Offset)
-		ends[partition{o.Topic, o.Partition}] = o.Offset
-	})
-	return starts, ends, nil
+	return from, to, nil
 }
 
 // meet notes a record of the topics that was in doubt.

@@ -22,6 +22,7 @@ type Hangar struct {
 	Budget  *Budget
 	buffers buffers
 	flights sync.Pool
+	lent    atomic.Int64 // bytes charged to flights that Kafka's client has
 }
 
 // NewHangar makes flights that hold at most limit bytes together.
@@ -52,11 +53,14 @@ type Flight struct {
 	refs    atomic.Int32 // the request, and every record in Kafka's client
 	pending atomic.Int32 // records without an outcome
 	failure atomic.Pointer[error]
+	doubt   atomic.Bool   // Kafka may have a record that its client failed
 	done    chan struct{} // one token when the last outcome is there
 	timer   *time.Timer
 	promise func(*kgo.Record, error)
 
 	alone  Order         // of a flight that is no stream's
+	copied int64         // of what is charged: the spill's copy, until its commit. Guarded by its order
+	lent   int64         // of what is charged: what Kafka's client was given
 	placed bool          // it has a place in the spill: ticket says which. Guarded by its order
 	stage  atomic.Uint32 // which of ticketed and landed it is
 	ticket spill.Ticket
@@ -70,7 +74,7 @@ const (
 )
 
 // undelivered marks, as the offset of a record, that Kafka's client failed it: it is not in
-// Kafka, for certain. The client fails no record of which it does not know.
+// Kafka, for certain, unless the flight is in doubt.
 const undelivered = -2
 
 // Begin admits a request of a source, "" where it is not known yet, whose body is expected
@@ -95,6 +99,9 @@ func (h *Hangar) newFlight() *Flight {
 	f.promise = func(r *kgo.Record, err error) {
 		if err != nil {
 			r.Offset = undelivered
+			if inDoubt(err) {
+				f.doubt.Store(true)
+			}
 			f.fail(fmt.Errorf("produce to topic %s: %w", r.Topic, err))
 		}
 		f.finish(1)
@@ -246,6 +253,8 @@ func (f *Flight) Add(topic string, key, value []byte, at time.Time, headers []He
 // takeOff counts every record in.
 func (f *Flight) takeOff() {
 	n := int32(len(f.records))
+	f.lent = f.charged
+	f.hangar.lent.Add(f.lent)
 	f.refs.Add(n)
 	f.pending.Store(n)
 }
@@ -299,6 +308,7 @@ func (f *Flight) order() *Order {
 func (f *Flight) finish(n int) {
 	if f.pending.Add(int32(-n)) == 0 {
 		f.settled = time.Now()
+		f.hangar.lent.Add(-f.lent)
 		if f.stage.Or(landed)&ticketed != 0 {
 			f.told(f)
 		}
@@ -346,8 +356,9 @@ func (f *Flight) land() {
 		f.Intake, f.records, f.large = intake.Intake{}, nil, false
 	}
 	f.failure.Store(nil)
+	f.doubt.Store(false)
 	f.stage.Store(0)
-	f.ticket, f.told, f.placed = spill.Ticket{}, nil, false
+	f.ticket, f.told, f.placed, f.copied = spill.Ticket{}, nil, false, 0
 	f.Order, f.handed, f.heard = nil, time.Time{}, false
 	select {
 	case <-f.done: // the request did not wait for it

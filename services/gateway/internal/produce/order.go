@@ -111,6 +111,8 @@ func (p *Producer) placeOne(o *Order, f *Flight) error {
 		return *failure
 	case o.overtaken(f):
 		return errOvertaken
+	case f.doubt.Load():
+		return p.putOpen(f)
 	}
 	return p.put(f, false, f.lacks)
 }

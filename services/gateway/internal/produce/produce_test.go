@@ -91,7 +91,7 @@ func onKafka(t *testing.T, budget int64, f func(t *testing.T, c *kfake.Cluster, 
 		c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(9092), kfake.ListenFn(network.Listen), kfake.SeedTopics(2, "events", "rejected"))
 		require.NoError(t, err)
 		defer c.Close()
-		opts := append(ClientOptions(5*time.Second, budget, new(Limits)), kgo.SeedBrokers("127.0.0.1:9092"), kgo.Dialer(network.DialContext))
+		opts := append(ClientOptions(5*time.Second, budget, new(Limits), false), kgo.SeedBrokers("127.0.0.1:9092"), kgo.Dialer(network.DialContext))
 		client, err := kgo.NewClient(opts...)
 		require.NoError(t, err)
 		defer client.Close()

@@ -116,9 +116,16 @@ func (l *Limits) batch(topic string) int32 {
 //     writes to Kafka itself puts the same source on the same partition.
 //   - A partition whose leader moved is looked up again well within the deadline.
 //   - Buffered records are bounded a second time here, over the byte budget.
-func ClientOptions(deadline time.Duration, budget int64, limits *Limits) []kgo.Opt {
+//   - With a spill there is no delivery timeout, and a topic that is away fails nothing: the client may give up a record
+//     that a broker has, where the answer to its first request was lost, and what it fails is written again. A record
+//     stays until it is acknowledged; its request is in the spill long before.
+func ClientOptions(deadline time.Duration, budget int64, limits *Limits, spills bool) []kgo.Opt {
+	patience := kgo.RecordDeliveryTimeout(deadline)
+	if spills {
+		patience = kgo.UnknownTopicRetries(-1)
+	}
 	return append(commonOptions(deadline, limits),
-		kgo.RecordDeliveryTimeout(deadline),
+		patience,
 		kgo.MaxBufferedBytes(int(min(budget, math.MaxInt))),
 		kgo.MaxBufferedRecords(int(max(10_000, min(budget/recordOverhead, math.MaxInt)))),
 	)
@@ -128,7 +135,7 @@ func ClientOptions(deadline time.Duration, budget int64, limits *Limits) []kgo.O
 // counts that from a record's timestamp, which is long ago, and would fail whatever shares a batch with such a record.
 // What it holds is bounded by who gives it back.
 func ReplayOptions(deadline time.Duration, limits *Limits) []kgo.Opt {
-	return append(commonOptions(deadline, limits), kgo.MaxBufferedRecords(math.MaxInt32))
+	return append(commonOptions(deadline, limits), kgo.UnknownTopicRetries(-1), kgo.MaxBufferedRecords(math.MaxInt32))
 }
 
 func commonOptions(deadline time.Duration, limits *Limits) []kgo.Opt {
@@ -201,6 +208,13 @@ func (p *Producer) wait(f *Flight) (spilled bool, err error) {
 	return p.waitOrSpill(f)
 }
 
+// inDoubt says whether a record that Kafka's client failed may be in Kafka: where no broker refused it, and the client
+// had no reason of its own not to send it.
+func inDoubt(err error) bool {
+	var refusal *kerr.Error
+	return !errors.As(err, &refusal) && !errors.Is(err, kgo.ErrMaxBuffered)
+}
+
 func domainError(err error) error {
 	switch {
 	case errors.Is(err, kgo.ErrMaxBuffered):
@@ -236,19 +250,21 @@ func (p *Producer) Recent() (told bool, err error) {
 		return true, nil
 	case time.Since(bad) < recent, p.away.Load() && p.why.Load() != nil: // who gives the spill back finds out
 		err := *p.why.Load()
-		if errors.Is(err, kerr.UnknownTopicID) || errors.Is(err, kerr.UnknownTopicOrPartition) {
-			p.Forget()
+		if p.opts.Spill == nil && (errors.Is(err, kerr.UnknownTopicID) || errors.Is(err, kerr.UnknownTopicOrPartition)) {
+			for _, topic := range p.opts.Topics { // nothing is written again
+				p.Forget(topic)
+			}
 		}
 		return true, err
 	}
 	return false, nil
 }
 
-// Forget makes the client look its topics up anew, where one was deleted and perhaps created again: until it is told,
-// it keeps to the topic id and the largest batch that it knew.
-func (p *Producer) Forget() {
+// Forget makes the client look a topic up anew that was deleted and created again: until it is told, it keeps to the
+// topic's id and the largest batch that it knew. What it has of the topic fails, and is in doubt.
+func (p *Producer) Forget(topic string) {
 	for _, client := range p.clients() {
-		client.PurgeTopicsFromProducing(p.opts.Topics...)
+		client.PurgeTopicsFromProducing(topic)
 	}
 }
 

@@ -3,6 +3,7 @@ package produce
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -28,6 +29,8 @@ const (
 	idlePause = time.Hour
 	// stuckPause is how long a source waits of which Kafka refuses a record.
 	stuckPause = 30 * time.Second
+	// markPatience is how long a disk without room holds up what is given back.
+	markPatience = 30 * time.Second
 )
 
 // replay gives the spill back. One goroutine owns it.
@@ -40,18 +43,20 @@ type replay struct {
 	atEnd  bool                 // everything was read
 	alone  int                  // requests to hand one by one, to find the one that Kafka refuses
 	stuck  map[string]time.Time // until when a source waits
+
+	unmarked time.Time // since when the disk takes no marks; zero = it does
 }
 
 // Replay gives what the spill holds to Kafka, in the order of each source, until ctx
 // ends. What it holds at once is charged to the budget.
 func (p *Producer) Replay(ctx context.Context, budget *Budget) error {
 	x := &replay{p: p, budget: budget, turned: map[string]bool{}, stuck: map[string]time.Time{}}
-	if err := x.settleDoubts(ctx); err != nil {
-		return err
-	}
 	for ctx.Err() == nil {
 		pause, err := x.step(ctx)
-		if err != nil {
+		if errors.Is(err, spill.ErrUnread) { // what was read of the round is read again
+			x.parked, pause = nil, retryPause
+			p.opts.Spill.Rewind()
+		} else if err != nil {
 			return err
 		}
 		if pause == 0 {
@@ -77,6 +82,9 @@ func (x *replay) step(ctx context.Context) (pause time.Duration, err error) {
 	if x.out.Load() > x.budget.Limit()/4 {
 		return retryPause, nil
 	}
+	if err := x.settleDoubts(ctx); err != nil {
+		return 0, err
+	}
 	r, err := x.gather()
 	if err != nil {
 		return 0, err
@@ -90,6 +98,11 @@ func (x *replay) step(ctx context.Context) (pause time.Duration, err error) {
 	}
 	if !x.budget.Take(r.cost()) {
 		x.park(r.cargos)
+		return retryPause, nil
+	}
+	if err := x.mark(ctx, r); err != nil {
+		x.budget.Give(r.cost())
+		x.back(r)
 		return retryPause, nil
 	}
 	start := time.Now()
@@ -171,7 +184,7 @@ func (x *replay) unpark(r *round, blocked map[string]bool) error {
 		if err != nil {
 			return err
 		}
-		if held && e.Open {
+		if held && (e.Open || e.Doubt) {
 			blocked[e.Key] = true
 			keep = append(keep, e)
 		} else if held {
@@ -195,7 +208,7 @@ func (x *replay) readOn(r *round, blocked map[string]bool) error {
 			continue
 		}
 		for _, e := range list {
-			if blocked[e.Key] || e.Open || r.full() {
+			if blocked[e.Key] || e.Open || e.Doubt || r.full() {
 				blocked[e.Key] = true
 				e.Request = nil
 				x.parked = append(x.parked, e)
@@ -208,6 +221,27 @@ func (x *replay) readOn(r *round, blocked map[string]bool) error {
 	return nil
 }
 
+// mark notes on the disk that the round is handed to Kafka's client. A disk that the spill itself has filled gets room only
+// by what is given back: after a while that goes without the note.
+func (x *replay) mark(ctx context.Context, r *round) error {
+	ids := make([]segment.ID, len(r.cargos))
+	for i, l := range r.cargos {
+		ids[i] = l.entry.ID
+	}
+	err := x.p.opts.Spill.Hand(ctx, ids)
+	switch {
+	case err == nil:
+		x.unmarked = time.Time{}
+	case ctx.Err() != nil:
+	case x.unmarked.IsZero():
+		x.unmarked = time.Now()
+	case time.Since(x.unmarked) > markPatience:
+		x.p.opts.Spill.Open(ids)
+		return nil
+	}
+	return err
+}
+
 // send hands a round to Kafka's client.
 func (x *replay) send(r *round) {
 	x.out.Add(r.cost())
@@ -215,11 +249,6 @@ func (x *replay) send(r *round) {
 	if x.atEnd && !x.p.away.Load() {
 		x.turn(r)
 	}
-	ids := make([]segment.ID, len(r.cargos))
-	for i, l := range r.cargos {
-		ids[i] = l.entry.ID
-	}
-	x.p.opts.Spill.Hand(ids)
 	for _, l := range r.cargos {
 		if err := l.unpack(x.p.opts.Topics); err != nil {
 			r.fail(err)
@@ -235,6 +264,9 @@ func (x *replay) hand(r *round, l *cargo) {
 	promise := func(rec *kgo.Record, err error) {
 		if err != nil {
 			rec.Offset = undelivered
+			if inDoubt(err) {
+				l.doubt.Store(true)
+			}
 			r.fail(fmt.Errorf("produce to topic %s from the spill: %w", rec.Topic, err))
 		}
 		x.landed(r, l)
@@ -272,7 +304,12 @@ func (x *replay) landed(r *round, l *cargo) {
 		return
 	}
 	missing, n := l.missing()
-	x.p.opts.Spill.Settle(l.entry.Ref, missing)
+	if l.doubt.Load() {
+		x.p.opts.Spill.DoubtRef(l.entry.Ref)
+		n = 0
+	} else {
+		x.p.opts.Spill.Settle(l.entry.Ref, missing)
+	}
 	if n > 0 {
 		x.p.note(nil)
 		x.p.opts.Returned(Return{Records: n})
@@ -304,6 +341,10 @@ func (x *replay) await(ctx context.Context, r *round) error {
 // back parks what a round did not bring to Kafka, and lets those go on who wait for it.
 func (x *replay) back(r *round) {
 	x.park(r.cargos)
+	x.unturn()
+}
+
+func (x *replay) unturn() {
 	for key := range x.turned {
 		x.p.opts.Spill.Return(key)
 	}

@@ -28,6 +28,7 @@ type cargo struct {
 	records []kgo.Record
 	index   []int // of each record in its request
 	pending atomic.Int32
+	doubt   atomic.Bool // Kafka may have a record that its client failed
 }
 
 func (r *round) full() bool { return r.bytes >= r.limit || len(r.cargos) >= r.most }

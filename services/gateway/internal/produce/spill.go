@@ -88,6 +88,8 @@ func (p *Producer) spill(f *Flight, due time.Time) error {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	f.Return(f.copied)
+	f.copied = 0
 	if o.overtaken(f) {
 		return errOvertaken
 	}
@@ -110,12 +112,19 @@ func (p *Producer) awaitTurn(f *Flight) {
 
 // mustSpill says whether the flight may not go to Kafka directly.
 func (p *Producer) mustSpill(f *Flight) bool {
-	if held, _ := p.opts.Spill.Held(f.key()); held || !p.away.Load() {
+	if held, _ := p.opts.Spill.Held(f.key()); held || !p.away.Load() && !f.crowded() {
 		return held
 	}
 	// While it holds something, giving that back finds out when Kafka is back; nobody has to ask in vain.
 	err := p.opts.Spill.Able()
 	return err == nil || errors.Is(err, spill.ErrFull) && p.opts.Spill.Holds()
+}
+
+// crowded says whether Kafka's client has as much as it may: it keeps what Kafka does not acknowledge for as long as Kafka
+// is away, and the rest of the budget is that of requests that go to the disk.
+func (f *Flight) crowded() bool {
+	lent := f.hangar.lent.Load()
+	return lent > 0 && lent+f.charged > f.hangar.Budget.Limit()/4
 }
 
 // lose notes a request that Kafka did not take; Kafka is away if it took nothing since.
@@ -154,9 +163,13 @@ func (p *Producer) putOpen(f *Flight) error {
 
 func everyRecord(int) bool { return true }
 
-// resolve tells the spill what became of a flight that stands in it. It runs in the
+// resolve tells the spill what became of a flight that stands in it, or that nobody knows: the topics will tell. It runs in the
 // goroutine of the promises, or in the request's where they were first.
 func (p *Producer) resolve(f *Flight) {
+	if f.doubt.Load() {
+		p.opts.Spill.Doubt(f.ticket)
+		return
+	}
 	var missing segment.Missing
 	delivered := len(f.records)
 	for i := range f.records {
@@ -189,11 +202,13 @@ func (p *Producer) put(f *Flight, open bool, keep func(int) bool) error {
 	}
 	frame := f.encode(b.bytes[:0], segment.Request{At: f.sent.UnixMilli(), Open: open, Key: f.key(), Records: n}, keep)
 	t, err := p.opts.Spill.Put(frame, f.key(), n, open)
-	// The spill has a copy until its commit: what it is charged stays with the flight.
+	size = cap(b.bytes)
 	f.hangar.buffers.put(b)
 	if err != nil {
+		f.Return(int64(size))
 		return spillError(err)
 	}
+	f.copied = int64(size) // the spill has a copy until its commit
 	f.ticket, f.placed = t, true
 	return nil
 }

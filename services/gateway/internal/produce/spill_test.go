@@ -3,9 +3,13 @@ package produce
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -31,7 +35,12 @@ type stage struct {
 	mu       sync.Mutex
 	returned []Return
 	looked   []Look
-	closed   bool // the log, by the test
+	closed   bool        // the log, by the test
+	lose     atomic.Bool // the next answer to a produce request
+
+	dir       string
+	stop      func()
+	replaying sync.WaitGroup
 }
 
 func onStage(t *testing.T, f func(t *testing.T, s *stage)) { onStageAfter(t, nil, f) }
@@ -48,33 +57,9 @@ func onStageAfter(t *testing.T, before func(t *testing.T, s *stage, dir string),
 		if before != nil {
 			before(t, s, dir)
 		}
-		s.log, err = spill.Open(spill.Options{Dir: dir, Size: 1 << 30, Observe: func(spill.Commit) {}})
-		require.NoError(t, err)
-		client := func(opts []kgo.Opt) *kgo.Client {
-			cl, err := s.client(append(opts, kgo.ProducerBatchCompression(kgo.NoCompression()))...)
-			require.NoError(t, err)
-			return cl
-		}
-		limits := new(Limits)
-		s.p = New(client(ClientOptions(5*time.Second, s.h.Budget.Limit(), limits)), Options{
-			Topics: []string{"events", "rejected"}, Deadline: 5 * time.Second, Observe: func(Delivery) {},
-			Spill: s.log, Replayer: client(ReplayOptions(5*time.Second, limits)), Reader: s.client,
-			Looked: func(l Look) { s.looked = append(s.looked, l) }, Returned: func(r Return) {
-				s.mu.Lock()
-				defer s.mu.Unlock()
-				s.returned = append(s.returned, r)
-			},
-		})
-		ctx, stop := context.WithCancel(context.Background())
-		var replaying sync.WaitGroup
-		replaying.Go(func() { require.NoError(t, s.p.Replay(ctx, s.h.Budget)) })
+		s.start(dir)
 		defer func() {
-			stop()
-			replaying.Wait()
-			_ = s.p.Close(context.Background())
-			if !s.closed {
-				require.NoError(t, s.log.Close())
-			}
+			s.end()
 			synctest.Wait()
 			require.Zero(t, s.h.Budget.Used(), "everything is given back")
 		}()
@@ -82,8 +67,76 @@ func onStageAfter(t *testing.T, before func(t *testing.T, s *stage, dir string),
 	})
 }
 
+// start begins a process.
+func (s *stage) start(dir string) {
+	var err error
+	s.dir = dir
+	s.log, err = spill.Open(spill.Options{Dir: dir, Size: 1 << 30, Observe: func(spill.Commit) {}})
+	require.NoError(s.t, err)
+	client := func(opts []kgo.Opt) *kgo.Client {
+		cl, err := s.client(append(opts, kgo.ProducerBatchCompression(kgo.NoCompression()))...)
+		require.NoError(s.t, err)
+		return cl
+	}
+	limits := new(Limits)
+	s.p = New(client(ClientOptions(5*time.Second, s.h.Budget.Limit(), limits, true)), Options{
+		Topics: []string{"events", "rejected"}, Deadline: 5 * time.Second, Observe: func(Delivery) {},
+		Spill: s.log, Replayer: client(ReplayOptions(5*time.Second, limits)), Reader: s.client,
+		Looked: func(l Look) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.looked = append(s.looked, l)
+		},
+		Returned: func(r Return) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.returned = append(s.returned, r)
+		},
+	})
+	var ctx context.Context
+	ctx, s.stop = context.WithCancel(context.Background())
+	s.replaying.Go(func() { require.NoError(s.t, s.p.Replay(ctx, s.h.Budget)) })
+}
+
+// end stops it as a gateway stops.
+func (s *stage) end() {
+	s.stop()
+	s.replaying.Wait()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	_ = s.p.Close(ctx)
+	if !s.closed {
+		require.NoError(s.t, s.log.Close())
+	}
+}
+
 func (s *stage) client(opts ...kgo.Opt) (*kgo.Client, error) {
-	return kgo.NewClient(append(opts, kgo.SeedBrokers("127.0.0.1:9092"), kgo.Dialer(s.net.DialContext))...)
+	return kgo.NewClient(append(opts, kgo.SeedBrokers("127.0.0.1:9092"), kgo.Dialer(func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := s.net.DialContext(ctx, network, addr)
+		return &losing{Conn: conn, lose: &s.lose}, err
+	}))...)
+}
+
+// losing breaks before the answer to a produce request, where it is told to.
+type losing struct {
+	net.Conn
+	produces atomic.Bool
+	lose     *atomic.Bool
+}
+
+func (c *losing) Write(b []byte) (int, error) {
+	if len(b) > 6 && b[4] == 0 && b[5] == byte(kmsg.Produce) {
+		c.produces.Store(true)
+	}
+	return c.Conn.Write(b)
+}
+
+func (c *losing) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if n > 0 && c.produces.Load() && c.lose.CompareAndSwap(true, false) {
+		return 0, errors.Join(io.EOF, c.Conn.Close())
+	}
+	return n, err
 }
 
 // deliver sends values of a source, each a record.
@@ -111,8 +164,9 @@ func (s *stage) read(topic string) (list []*kgo.Record) {
 	for {
 		ctx, cancel := context.WithTimeout(s.t.Context(), 5*time.Second)
 		fetches := cl.PollFetches(ctx)
+		over := ctx.Err() != nil
 		cancel()
-		if fetches.NumRecords() == 0 {
+		if over && fetches.NumRecords() == 0 { // not where a fetch failed
 			return list
 		}
 		list = append(list, fetches.Records()...)
@@ -369,7 +423,7 @@ func TestWhatAKilledProcessHadOnItsWay(t *testing.T) {
 						ids = append(ids, segment.ID(i+1))
 					}
 				}
-				log.Hand(ids)
+				require.NoError(t, log.Hand(t.Context(), ids))
 				require.NoError(t, log.Close())
 				cl, err := s.client(kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)))
 				require.NoError(t, err)
@@ -384,6 +438,8 @@ func TestWhatAKilledProcessHadOnItsWay(t *testing.T) {
 			onStageAfter(t, before, func(t *testing.T, s *stage) {
 				time.Sleep(20 * time.Second)
 				require.False(t, s.log.Holds())
+				s.mu.Lock()
+				defer s.mu.Unlock()
 				require.Len(t, s.looked, 1)
 				require.Equal(t, 3, s.looked[0].Requests)
 				if denied {
@@ -436,7 +492,7 @@ func BenchmarkDeliver(b *testing.B) {
 			defer c.Close()
 			c.ControlKey(int16(kmsg.Produce), func(req kmsg.Request) (kmsg.Response, error, bool) { c.KeepControl(); return nil, nil, false })
 			h := NewHangar(256 << 20)
-			client, err := kgo.NewClient(append(ClientOptions(5*time.Second, h.Budget.Limit(), new(Limits)), kgo.SeedBrokers(c.ListenAddrs()...))...)
+			client, err := kgo.NewClient(append(ClientOptions(5*time.Second, h.Budget.Limit(), new(Limits), withSpill), kgo.SeedBrokers(c.ListenAddrs()...))...)
 			require.NoError(b, err)
 			o := Options{Topics: []string{"events"}, Deadline: 5 * time.Second, Observe: func(Delivery) {}, Returned: func(Return) {}}
 			if withSpill {

@@ -1,6 +1,7 @@
 package spill
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -22,7 +23,7 @@ type Entry struct {
 	segment.Ref
 	Place
 	At      int64            // when it was spilled, Unix milliseconds
-	Doubt   bool             // an earlier process handed it to Kafka's client, and Kafka may have it
+	Doubt   bool             // Kafka may have it: an earlier process handed it to Kafka's client, or the client gave it up
 	Open    bool             // Kafka's client has it: Resolve is still to come
 	Lacks   segment.Missing  // the records that Kafka does not have
 	All     bool             // it has none of them
@@ -47,7 +48,7 @@ func (l *Log) Next(limit int) (list []Entry, end bool, need int, err error) {
 	}
 	data, err := readPart(p.path, c.at, min(int64(limit), p.size-c.at))
 	if err != nil {
-		return nil, false, 0, l.unread(p.number, err)
+		return nil, false, 0, l.readFailed(p.number, err)
 	}
 	list, used, need, err := c.parse(p, data)
 	if err != nil {
@@ -56,7 +57,7 @@ func (l *Log) Next(limit int) (list []Entry, end bool, need int, err error) {
 	c.at += int64(used)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.cursor = c
+	l.cursor, l.unread = c, nil
 	return l.held(list), l.at() == nil, need, nil
 }
 
@@ -90,16 +91,24 @@ func (c *cursor) parse(p *piece, data []byte) (list []Entry, used, need int, err
 	return list, used, 0, nil
 }
 
-// unread judges a segment that could not be read. It may be gone because Kafka has had everything of it
-// since the reader looked: then there is nothing to read.
-func (l *Log) unread(number uint64, err error) error {
+// readFailed judges a segment that could not be read. It may be gone because Kafka has had everything of it
+// since the reader looked: then there is nothing to read. Handles or memory may have run out: that passes, and what is
+// written is not at stake.
+func (l *Log) readFailed(number uint64, err error) error {
 	l.mu.Lock()
 	there := slices.ContainsFunc(l.pieces, func(p *piece) bool { return p.number == number })
 	l.mu.Unlock()
-	if !there {
+	switch {
+	case !there:
 		return nil
+	case errors.Is(err, os.ErrNotExist):
+		return l.fail(err)
 	}
-	return l.fail(err)
+	err = fmt.Errorf("%w: %w", ErrUnread, err)
+	l.mu.Lock()
+	l.unread = err
+	l.mu.Unlock()
+	return err
 }
 
 // at is the piece in which the reader stands, copied; nil where it has read everything.
@@ -139,13 +148,13 @@ func (l *Log) Load(e *Entry) (bool, error) {
 	_, e.Open = l.open[e.ID]
 	e.Doubt = l.book.Doubted(e.ID)
 	l.mu.Unlock()
-	if settled || e.Open {
+	if settled || e.Open || e.Doubt {
 		return !settled, nil
 	}
 	path := segmentPath(l.opts.Dir, e.number)
 	data, err := readPart(path, e.at, int64(e.Size))
 	if err != nil {
-		return false, l.unread(e.number, err)
+		return false, l.readFailed(e.number, err)
 	}
 	f, _, ok := segment.First(data)
 	if !ok {
@@ -176,22 +185,52 @@ func (l *Log) Oldest(at int64) {
 	l.mu.Unlock()
 }
 
-// Hand notes that Kafka's client gets the requests. When it returns, the note outlives a kill.
-func (l *Log) Hand(ids []segment.ID) {
+// Hand notes that Kafka's client gets the requests. When it returns nil, the note outlives a kill. An error means that they
+// must not be handed yet: the disk has no room, or ctx ended. A spill that writes no more gives back without notes.
+func (l *Log) Hand(ctx context.Context, ids []segment.ID) error {
 	l.mu.Lock()
 	for _, id := range ids {
 		l.open[id] = struct{}{}
 		l.handed = segment.AppendHanded(l.handed, id)
 	}
-	if l.written == nil {
-		l.written = make(chan struct{})
+	if l.marking == nil {
+		l.marking = &marking{done: make(chan struct{})}
 	}
-	written := l.written
+	m := l.marking
 	l.mu.Unlock()
 	poke(l.wake)
+	err := l.marked(ctx, m)
+	if err != nil {
+		l.mu.Lock()
+		for _, id := range ids {
+			delete(l.open, id)
+		}
+		l.mu.Unlock()
+	}
+	return err
+}
+
+// Open says that Kafka's client gets the requests although the disk has not taken the note yet.
+func (l *Log) Open(ids []segment.ID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, id := range ids {
+		l.open[id] = struct{}{}
+	}
+}
+
+// marked waits for a frame of handed requests.
+func (l *Log) marked(ctx context.Context, m *marking) error {
 	select {
-	case <-written:
+	case <-m.done:
+		if errors.Is(m.err, ErrFull) {
+			return m.err
+		}
+		return nil
 	case <-l.ended:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
@@ -202,8 +241,8 @@ func (l *Log) Rewind() {
 	l.mu.Unlock()
 }
 
-// Doubts is how many requests an earlier process handed to Kafka's client, or had there when it spilled them, and did
-// not note what became of them.
+// Doubts is how many requests Kafka may have: an earlier process handed them to Kafka's client, or had them there when it
+// spilled them, and did not note what became of them; or the client gave them up.
 func (l *Log) Doubts() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -236,6 +275,46 @@ func (l *Log) Resolve(t Ticket, missing segment.Missing) {
 	l.mu.Unlock()
 	poke(l.wake)
 	poke(l.more)
+}
+
+// Doubt says that Kafka's client gave up a request that was put with open, and that Kafka may have it. What is on the disk
+// says the same already.
+func (l *Log) Doubt(t Ticket) {
+	l.mu.Lock()
+	switch {
+	case t.b.err != nil: // it is not here
+	case t.b.first > 0:
+		l.unsettle(t.b.refs[t.n].ID)
+	default:
+		if t.b.doubts == nil {
+			t.b.doubts = map[int]bool{}
+		}
+		t.b.doubts[t.n] = true
+	}
+	l.mu.Unlock()
+	poke(l.more)
+}
+
+// DoubtRef is Doubt for a request that was handed.
+func (l *Log) DoubtRef(r segment.Ref) {
+	l.mu.Lock()
+	l.unsettle(r.ID)
+	l.mu.Unlock()
+	poke(l.more)
+}
+
+func (l *Log) unsettle(id segment.ID) {
+	delete(l.open, id)
+	l.book.Doubt(id)
+}
+
+// Clear says that the requests are in doubt no more: the topics were read, or cannot be.
+func (l *Log) Clear(entries []Entry) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, e := range entries {
+		l.book.Clear(e.ID)
+	}
 }
 
 func (l *Log) settle(r segment.Ref, missing segment.Missing) {

@@ -23,17 +23,20 @@ func (l *Log) write() {
 	spare := newBatch()
 	for range l.wake {
 		l.mu.Lock()
-		b, notes, handed, written, closing := l.filling, l.notes, l.handed, l.written, l.closing
-		l.filling, l.notes, l.handed, l.written = spare, nil, nil, nil
+		b, notes, handed, marking, closing := l.filling, l.notes, l.handed, l.marking, l.closing
+		l.filling, l.notes, l.handed, l.marking = spare, nil, nil, nil
 		if len(l.pieces) == 0 {
 			notes, handed = nil, nil // of requests that are gone with their segments
 		}
 		l.mu.Unlock()
 		if len(b.refs)+len(notes)+len(handed) > 0 {
-			l.commit(b, notes, handed)
+			err := l.commit(b, notes, handed)
+			if marking != nil {
+				marking.err = err
+			}
 		}
-		if written != nil {
-			close(written)
+		if marking != nil {
+			close(marking.done)
 		}
 		l.prune()
 		spare = newBatch()
@@ -50,7 +53,7 @@ func (l *Log) write() {
 
 // commit makes a batch durable. Notes go with it, and need no fsync of their own: without
 // them a request would be written to Kafka twice, not lost.
-func (l *Log) commit(b *batch, notes, handed []byte) {
+func (l *Log) commit(b *batch, notes, handed []byte) error {
 	start := time.Now()
 	data := b.data
 	if len(notes) > 0 {
@@ -67,6 +70,7 @@ func (l *Log) commit(b *batch, notes, handed []byte) {
 	if err != nil {
 		l.refuse(b, err)
 		l.notes = append(notes, l.notes...)
+		l.handed = append(handed, l.handed...)
 	} else {
 		l.accept(b, int64(len(data)))
 	}
@@ -74,6 +78,7 @@ func (l *Log) commit(b *batch, notes, handed []byte) {
 	close(b.done)
 	poke(l.more)
 	l.opts.Observe(Commit{Requests: len(b.refs), Records: b.records, Bytes: len(data), Took: time.Since(start), Err: err})
+	return err
 }
 
 // append writes data to a segment that has room.
@@ -118,10 +123,7 @@ func (l *Log) begin() error {
 	p := &piece{number: l.nextFile, first: l.nextID, path: segmentPath(l.opts.Dir, l.nextFile)}
 	var err error
 	if p.w, err = l.opts.create(p.path); err != nil {
-		if roomless(err) {
-			return l.noRoom(err)
-		}
-		return l.fail(fmt.Errorf("create a segment: %w", err))
+		return l.noRoom(fmt.Errorf("create a segment: %w", err)) // or no handle: nothing is written, and that passes
 	}
 	head := segment.AppendHead(nil, segment.Head{Number: p.number, First: p.first})
 	if _, err := p.w.Write(head); err != nil {
@@ -131,7 +133,7 @@ func (l *Log) begin() error {
 		}
 		return l.noRoom(err)
 	}
-	if err := errors.Join(p.w.Sync(), syncDir(l.opts.Dir)); err != nil {
+	if err := errors.Join(p.w.Sync(), l.dir.Sync()); err != nil {
 		return l.fail(fmt.Errorf("begin the segment %s: %w", p.path, err))
 	}
 	p.size = int64(len(head))
@@ -194,6 +196,8 @@ func (l *Log) accept(b *batch, n int64) {
 		l.dequeue(r.Key)
 		if m, early := b.early[i]; early {
 			l.settle(*r, m)
+		} else if b.doubts[i] {
+			l.book.Doubt(r.ID)
 		} else if b.open[i] {
 			l.open[r.ID] = struct{}{}
 		}
@@ -248,7 +252,7 @@ func (l *Log) remove(p *piece) error {
 		l.out = nil
 	}
 	// One after the other: a later segment must not be gone while an earlier one is there.
-	if err = errors.Join(err, os.Remove(p.path), syncDir(l.opts.Dir)); err != nil {
+	if err = errors.Join(err, os.Remove(p.path), l.dir.Sync()); err != nil {
 		return fmt.Errorf("remove a segment of which Kafka has everything: %w", err)
 	}
 	return nil
@@ -272,5 +276,5 @@ func (l *Log) Close() error {
 	l.mu.Unlock()
 	poke(l.wake)
 	<-l.ended
-	return errors.Join(l.failed, l.lock.Close())
+	return errors.Join(l.failed, l.dir.Close(), l.lock.Close())
 }

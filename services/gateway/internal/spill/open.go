@@ -33,8 +33,11 @@ func Open(o Options) (*Log, error) {
 	if l.lock, err = lockDir(o.Dir); err != nil {
 		return nil, err
 	}
+	if l.dir, err = os.Open(o.Dir); err != nil {
+		return nil, errors.Join(fmt.Errorf("open the folder of the spill (setting spill): %w", err), l.lock.Close())
+	}
 	if err := l.load(); err != nil {
-		return nil, errors.Join(err, l.lock.Close())
+		return nil, errors.Join(err, l.dir.Close(), l.lock.Close())
 	}
 	go l.write()
 	return l, nil
@@ -223,7 +226,10 @@ func (l *Log) enter(p *piece, found []request) {
 func (l *Log) cut(p *piece, data []byte, valid, beyond int, last bool) error {
 	p.size = int64(valid)
 	if valid == len(data) && valid > 0 {
-		return nil
+		if !last {
+			return nil
+		}
+		return syncFile(p.path) // a kill may have left marks in the page cache, and segments are about to follow
 	}
 	if beyond >= 0 || !last {
 		where := "to the end of the file"
@@ -242,6 +248,17 @@ func (l *Log) cut(p *piece, data []byte, valid, beyond int, last bool) error {
 	}
 	if err != nil {
 		return fmt.Errorf("cut off the unfinished end of a segment of the spill: %w", err)
+	}
+	return nil
+}
+
+func syncFile(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err == nil {
+		err = errors.Join(f.Sync(), f.Close())
+	}
+	if err != nil {
+		return fmt.Errorf("fsync the newest segment of the spill: %w", err)
 	}
 	return nil
 }

@@ -32,6 +32,8 @@ var (
 	ErrFull = errors.New("the spill is full")
 	// ErrLate means that the disk did not take a frame in time. It may take it still.
 	ErrLate = errors.New("the spill's disk did not take the events in time")
+	// ErrUnread means that a segment could not be read now. Rewind, and try again later.
+	ErrUnread = errors.New("the spill cannot be read now")
 	// ErrClosed means that the spill is closed, or was for writing after a fault of its disk.
 	ErrClosed = errors.New("the spill takes nothing")
 )
@@ -68,6 +70,7 @@ type file interface {
 type Log struct {
 	opts Options
 	lock *os.File
+	dir  *os.File     // open, so that it can be fsynced where handles have run out
 	busy atomic.Int64 // requests held or queued: a look at it is all that a healthy gateway pays
 
 	mu       sync.Mutex
@@ -77,11 +80,12 @@ type Log struct {
 	filling  *batch   // what the next commit writes
 	queued   map[string]int
 	handed   []byte                   // payload of the next frame of handed requests
-	written  chan struct{}            // closed once it is written
+	marking  *marking                 // who waits for it; nil = nobody
 	notes    []byte                   // payload of the next frame of notes
 	open     map[segment.ID]struct{}  // Kafka's client has them
 	turning  map[string]chan struct{} // closed once nothing of the key is held
 	failed   error                    // of the disk; nil = it takes frames
+	unread   error                    // of the newest read; nil = it succeeded
 	full     bool                     // the newest commit met a disk without room
 	tight    bool                     // a request found no room, and no segment went since
 	oldest   int64                    // when the oldest request was spilled, Unix milliseconds
@@ -120,10 +124,17 @@ type batch struct {
 	refs    []segment.Ref           // without ids
 	open    []bool                  // Kafka's client has them
 	early   map[int]segment.Missing // what became of them before the commit
+	doubts  map[int]bool            // of which Kafka's client said, before the commit, that it does not know
 	records int
 	first   segment.ID
 	err     error
 	done    chan struct{}
+}
+
+// marking is a frame of handed requests on its way to the disk.
+type marking struct {
+	err  error
+	done chan struct{}
 }
 
 // Ticket is a request's place in the spill, before and after its commit.
@@ -232,6 +243,13 @@ func (l *Log) Able() error {
 		return fmt.Errorf("%w: it holds %d bytes of %d (setting spill-size)", ErrFull, l.bytes, l.opts.Size)
 	}
 	return l.takes(0)
+}
+
+// Unread says why what is held could not be read lately; nil = it could.
+func (l *Log) Unread() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.unread
 }
 
 // Stats is what a spill holds.

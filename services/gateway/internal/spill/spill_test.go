@@ -1,6 +1,7 @@
 package spill
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -97,7 +98,7 @@ func TestThereAndBack(t *testing.T) {
 	entries, got := rest(t, l)
 	require.Equal(t, want, got)
 	for _, e := range entries[:33] {
-		l.Hand([]segment.ID{e.ID})
+		require.NoError(t, l.Hand(t.Context(), []segment.ID{e.ID}))
 		l.Settle(e.Ref, nil)
 	}
 	require.NoError(t, l.Close())
@@ -530,7 +531,7 @@ func TestDoubts(t *testing.T) {
 	}
 	entries, _ := rest(t, l)
 	require.Zero(t, l.Doubts(), "this process knows what it handed")
-	l.Hand([]segment.ID{entries[1].ID, entries[2].ID, entries[3].ID})
+	require.NoError(t, l.Hand(t.Context(), []segment.ID{entries[1].ID, entries[2].ID, entries[3].ID}))
 	l.Settle(entries[1].Ref, nil)
 	l.Settle(entries[2].Ref, segment.Missing(nil).Add(0, 1))
 	require.NoError(t, l.Close())
@@ -593,9 +594,9 @@ func TestReadWhatGoes(t *testing.T) {
 	require.NoError(t, put(l, "a", "stays"))
 	_, _ = rest(t, l)
 	newest := l.pieces[len(l.pieces)-1].number
-	require.NoError(t, l.unread(newest+1, os.ErrNotExist))
+	require.NoError(t, l.readFailed(newest+1, os.ErrNotExist))
 	require.NoError(t, l.Able())
-	require.ErrorIs(t, l.unread(newest, os.ErrNotExist), os.ErrNotExist)
+	require.ErrorIs(t, l.readFailed(newest, os.ErrNotExist), os.ErrNotExist)
 	require.ErrorIs(t, l.Able(), os.ErrNotExist, "it was not given back, and cannot be read")
 	require.Error(t, l.Close())
 }
@@ -630,4 +631,75 @@ func BenchmarkPut(b *testing.B) {
 			require.NoError(b, l.Close())
 		})
 	}
+}
+
+// A disk without room takes no mark: nothing is handed then. The mark is written once there is room.
+func TestNoRoomForAMark(t *testing.T) {
+	o := options(t.TempDir())
+	d := &disk{}
+	o.create = d.create
+	l := open(t, o)
+	require.NoError(t, put(l, "a", "first"))
+	d.left = 1
+	require.ErrorIs(t, l.Hand(t.Context(), []segment.ID{1}), ErrFull)
+	entries, _ := rest(t, l)
+	require.Len(t, entries, 1)
+	require.False(t, entries[0].Open)
+	d.left = 0
+	require.NoError(t, put(l, "a", "second"))
+	require.NoError(t, l.Close())
+	l = open(t, options(o.Dir))
+	require.Equal(t, 1, l.Doubts(), "the mark stands")
+	l.Rewind()
+	require.NoError(t, l.Close())
+}
+
+// A disk that hangs holds nobody up who gives back, once his time is over.
+func TestAHungDiskHoldsUpNoHand(t *testing.T) {
+	o := options(t.TempDir())
+	d := &disk{gate: make(chan struct{}, 2)}
+	d.gate <- struct{}{} // the head's
+	d.gate <- struct{}{}
+	o.create = d.create
+	l := open(t, o)
+	require.NoError(t, put(l, "a", "first"))
+	at := d.syncing()
+	_, err := l.Put(frameOf("a", "second", false), []byte("a"), 1, false)
+	require.NoError(t, err)
+	<-at
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.ErrorIs(t, l.Hand(ctx, []segment.ID{1}), context.Canceled)
+	d.release()
+	require.NoError(t, l.Close())
+}
+
+// A segment that cannot be opened for a while, to read or to write, ends nothing.
+func TestNoHandle(t *testing.T) {
+	o := options(t.TempDir())
+	none := &atomic.Bool{}
+	o.create = func(path string) (file, error) {
+		if none.Load() {
+			return nil, syscall.EMFILE
+		}
+		return createFile(path)
+	}
+	l := open(t, o)
+	none.Store(true)
+	require.ErrorIs(t, put(l, "a", "refused"), syscall.EMFILE)
+	none.Store(false)
+	require.NoError(t, put(l, "a", "first"))
+	path := segments(t, o.Dir)[0]
+	require.NoError(t, os.Rename(path, path+".away"))
+	require.NoError(t, os.Symlink(path, path)) // which cannot be opened
+	_, _, _, err := l.Next(1 << 20)
+	require.ErrorIs(t, err, ErrUnread)
+	require.ErrorIs(t, l.Unread(), ErrUnread)
+	require.NoError(t, put(l, "a", "second"))
+	require.NoError(t, os.Rename(path+".away", path))
+	l.Rewind()
+	_, got := rest(t, l)
+	require.Equal(t, []string{"first", "second"}, got["a"])
+	require.NoError(t, l.Unread())
+	require.NoError(t, l.Close())
 }

@@ -107,6 +107,7 @@ func (b *Book) Hold(r Ref) bool {
 func (b *Book) Note(id ID, m Missing) {
 	if len(m) == 0 {
 		b.settled.add(id)
+		delete(b.doubt, id)
 	} else if !b.settled.has(id) && b.parts[id] == nil {
 		b.parts[id] = m
 	}
@@ -121,6 +122,16 @@ func (b *Book) Handed(id ID) {
 
 // Doubted says whether Kafka may have more of the request than was noted.
 func (b *Book) Doubted(id ID) bool { return b.doubt[id] }
+
+// Doubt enters that nobody knows whether Kafka has a held request.
+func (b *Book) Doubt(id ID) {
+	if !b.settled.has(id) {
+		b.doubt[id] = true
+	}
+}
+
+// Clear says that all is known of a request that can be.
+func (b *Book) Clear(id ID) { delete(b.doubt, id) }
 
 // Doubts is how many requests are in doubt.
 func (b *Book) Doubts() int { return len(b.doubt) }
