@@ -123,7 +123,7 @@ func TestConfigPrint(t *testing.T) {
 
 func writeSources(t *testing.T, dir string) {
 	t.Helper()
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "sources.yaml"), []byte("sources: []\n"), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "sources.yaml"), []byte("sources: [{id: a, write_keys: [k]}]\n"), 0o600))
 }
 
 // notCounting is the code as if this test binary had an engine for SQL.
