@@ -36,7 +36,7 @@ type Config struct {
 	MaxEvent      settings.Bytes  `name:"max-event" default:"36KiB" help:"Largest event, with what it inherits from its batch; larger ones are rejected one by one."`
 	MaxEvents     int             `name:"max-events" default:"2500" help:"Most events of a batch; those beyond are rejected one by one."`
 	InFlight      settings.Memory `name:"in-flight" default:"256MiB" help:"What all unanswered requests and unacknowledged events may hold together, as a size or a share of the memory; beyond it the answer is 503 at once. One source never holds more than is still free."`
-	AckDeadline   time.Duration   `name:"ack-deadline" default:"5s" help:"How long Kafka may take to acknowledge a request's events; then the answer is 503."`
+	AckDeadline   time.Duration   `name:"ack-deadline" default:"5s" help:"How long a request may wait for an acknowledgement of Kafka; then the answer is 503. With a spill Kafka has two fifths of it, the disk the rest."`
 
 	Spill     string         `name:"spill" default:"off" help:"Folder of this gateway alone, on a disk that outlives it, for events that Kafka does not take; off: such requests are answered 503."`
 	SpillSize settings.Bytes `name:"spill-size" default:"1GiB" help:"What the spill may hold on disk; beyond it the answer is 503."`
@@ -141,7 +141,7 @@ func (c Config) checkSizes(f *settings.Faults) {
 	// byte has to be replaced; a batch may have four times as many elements as events.
 	least := 8*c.MaxBody + settings.Bytes(c.MaxEvents)*5*settings.KiB
 	f.Check(c.inFlight() >= least, "in-flight", "%s is too little for one request of max-body and max-events: at least %s", c.inFlight(), least)
-	f.Check(c.AckDeadline >= 10*time.Millisecond && c.AckDeadline <= time.Minute, "ack-deadline", "%s is not between 10ms and 1m", c.AckDeadline)
+	f.Check(c.AckDeadline >= time.Second && c.AckDeadline <= time.Minute, "ack-deadline", "%s is not between 1s, the least that Kafka's client takes, and 1m", c.AckDeadline)
 	f.Check(c.ClientRetries >= 0 && c.ClientRetries <= 7*24*time.Hour, "client-retries", "%s is not between 0s and 168h", c.ClientRetries)
 	f.Check(c.DrainDelay >= 0 && c.DrainDelay <= 10*time.Minute, "drain-delay", "%s is not between 0s and 10m", c.DrainDelay)
 }

@@ -41,7 +41,7 @@ const (
 	filesInterval  = time.Second // between looks at the files of sources and certificates
 	healthInterval = time.Second // between looks at Kafka
 	patience       = 5 * time.Second
-	prepareLimit   = 30 * time.Second // for the topics to be created and described
+	prepareLimit   = 30 * time.Second // for the topics to be created and described at the start
 )
 
 // gateway is everything that one Run wires together.
@@ -150,7 +150,8 @@ func (g *gateway) open(ctx context.Context, ready func(addr string)) error {
 	if !admitted && !g.admit(ctx, ready) {
 		return nil
 	}
-	return g.giveBack(ctx)
+	g.giveBack(ctx)
+	return nil
 }
 
 // admit lets requests in, once a source is known; false means that ctx ended before.
@@ -192,10 +193,8 @@ func (g *gateway) prepareWithin(ctx context.Context, limit time.Duration) error 
 	return g.prepare(ctx)
 }
 
-// prepare creates the topics that are missing and learns what their records may hold.
+// prepare creates the topics that are missing and learns what their records may hold. Its callers limit it.
 func (g *gateway) prepare(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, prepareLimit)
-	defer cancel()
 	layout := g.cfg.layout()
 	if err := kafka.EnsureTopics(ctx, g.client, []kafka.TopicSpec{layout.Events(g.cfg.Topic)}); err != nil {
 		return err

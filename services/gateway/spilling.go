@@ -94,15 +94,15 @@ func (g *gateway) noted() (t takes, known bool) {
 	return t, t.Topic == g.cfg.Topic && t.RejectedTopic == g.cfg.RejectedTopic
 }
 
-// giveBack brings to Kafka what the spill holds, until ctx ends.
-func (g *gateway) giveBack(ctx context.Context) error {
+// giveBack brings to Kafka what the spill holds, until ctx ends. Where it cannot, sources of which the spill holds
+// something are refused, so that nothing overtakes it; the others go on, and /readyz shows the spill's state.
+func (g *gateway) giveBack(ctx context.Context) {
 	if g.spill == nil {
-		return nil
+		return
 	}
 	if err := g.producer.Replay(ctx, g.hangar.Budget); err != nil {
 		g.tel.Log.Error("the spill cannot be given back; what it holds stays on disk", "err", err)
 	}
-	return nil
 }
 
 // watchSpill shows the spill's state, and says whether it takes events.

@@ -5,7 +5,7 @@
 // and a buffer goes back to its pool only after Kafka's client has let go of the
 // last record in it. Where Kafka does not take a request, and there is a spill, it is durable
 // there, and given back in the order of its source. What a record holds is decided by intake, what the client is
-// told by httpapi. Owned by the gateway.
+// told by the transports. Owned by the gateway.
 package produce
 
 import (
