@@ -10,8 +10,9 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"weir/pkg/kafka/kafkatest"
 )
 
 // neighbour is a client that does everything right: batch after batch, each when the one before was answered.
@@ -112,21 +113,9 @@ func (w *world) post(client *http.Client, key, body, encoding string) (status in
 // requireOnce sees that the topic holds each of the events once, and no other.
 func (w *world) requireOnce(t *testing.T, ids []string) {
 	t.Helper()
-	cl, err := kgo.NewClient(kgo.SeedBrokers(w.kafka.Addr()), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
-	require.NoError(t, err)
-	defer cl.Close()
-	ends, err := kadm.NewClient(cl).ListEndOffsets(t.Context(), topic)
-	require.NoError(t, err)
-	var left int64
-	ends.Each(func(o kadm.ListedOffset) { left += o.Offset })
 	times := map[string]int{}
-	for left > 0 {
-		fetches := cl.PollFetches(t.Context())
-		require.NoError(t, fetches.Err())
-		for _, r := range fetches.Records() {
-			times[idOf(t, r.Value)]++
-			left--
-		}
+	for _, r := range kafkatest.ReadAll(t, topic, kgo.SeedBrokers(w.kafka.Addr())) {
+		times[idOf(t, r.Value)]++
 	}
 	for _, id := range ids {
 		require.Equal(t, 1, times[id], id)

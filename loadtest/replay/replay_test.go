@@ -4,7 +4,6 @@ package replay
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -15,10 +14,10 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"weir/loadtest/fleet"
+	"weir/pkg/kafka/kafkatest"
 )
 
 const docsKey = "docs-write-key"
@@ -112,27 +111,13 @@ func postEvents(t *testing.T, f *fleet.Fleet, events []json.RawMessage) (taken [
 }
 
 func rejectedReasons(t *testing.T, broker string) map[string]int {
-	cl, err := kgo.NewClient(kgo.SeedBrokers(broker), kgo.ConsumeTopics("weir.rejected"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
-	require.NoError(t, err)
-	defer cl.Close()
-	ends, err := kadm.NewClient(cl).ListEndOffsets(t.Context(), "weir.rejected")
-	require.NoError(t, err)
-	var total int64
-	ends.Each(func(o kadm.ListedOffset) { total += o.Offset })
 	reasons := map[string]int{}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	for n := int64(0); n < total; {
-		fetches := cl.PollFetches(ctx)
-		require.NoError(t, fetches.Err0())
-		fetches.EachRecord(func(r *kgo.Record) {
-			n++
-			for _, h := range r.Headers {
-				if h.Key == "weir-rejected-reason" {
-					reasons[string(h.Value)]++
-				}
+	for _, r := range kafkatest.ReadAll(t, "weir.rejected", kgo.SeedBrokers(broker)) {
+		for _, h := range r.Headers {
+			if h.Key == "weir-rejected-reason" {
+				reasons[string(h.Value)]++
 			}
-		})
+		}
 	}
 	return reasons
 }

@@ -15,11 +15,11 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"weir/pkg/kafka"
+	"weir/pkg/kafka/kafkatest"
 	"weir/pkg/telemetry"
 )
 
@@ -172,20 +172,7 @@ func track(id string) string {
 // records reads all that a topic holds.
 func (w *world) records(topic string) []*kgo.Record {
 	w.t.Helper()
-	cl, err := kgo.NewClient(kgo.SeedBrokers(w.cfg.Brokers...), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
-	require.NoError(w.t, err)
-	defer cl.Close()
-	ends, err := kadm.NewClient(cl).ListEndOffsets(w.t.Context(), topic)
-	require.NoError(w.t, err)
-	var want int64
-	ends.Each(func(o kadm.ListedOffset) { want += o.Offset })
-	var list []*kgo.Record
-	for int64(len(list)) < want {
-		fetches := cl.PollFetches(w.t.Context())
-		require.NoError(w.t, fetches.Err())
-		list = append(list, fetches.Records()...)
-	}
-	return list
+	return kafkatest.ReadAll(w.t, topic, kgo.SeedBrokers(w.cfg.Brokers...))
 }
 
 func maxMessageBytes(t *testing.T, w *world, topic string) int {

@@ -20,6 +20,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"weir/pkg/kafka/kafkatest"
 	"weir/pkg/settings"
 	"weir/pkg/telemetry"
 )
@@ -49,19 +50,9 @@ func (b *bubble) ids(topic string) map[string][]string {
 	return list
 }
 
-func (b *bubble) read(topic string) (list []*kgo.Record) {
+func (b *bubble) read(topic string) []*kgo.Record {
 	b.t.Helper()
-	cl, err := kgo.NewClient(kgo.SeedBrokers("127.0.0.1:9092"), kgo.Dialer(b.net.DialContext), kgo.ConsumeTopics(topic),
-		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
-	require.NoError(b.t, err)
-	defer cl.Close()
-	for {
-		fetches := cl.PollFetches(within(b.t, 10*time.Second))
-		if fetches.NumRecords() == 0 {
-			return list
-		}
-		list = append(list, fetches.Records()...)
-	}
+	return kafkatest.ReadAll(b.t, topic, kgo.SeedBrokers("127.0.0.1:9092"), kgo.Dialer(b.net.DialContext))
 }
 
 // sourceKeys are two sources; by their keys they are posted.

@@ -20,6 +20,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"weir/pkg/kafka/kafkatest"
 	"weir/services/gateway/internal/spill"
 	"weir/services/gateway/internal/spill/segment"
 )
@@ -156,21 +157,9 @@ func (s *stage) away() func() {
 	return s.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.NotEnoughReplicas, Count: -1}).Remove
 }
 
-func (s *stage) read(topic string) (list []*kgo.Record) {
+func (s *stage) read(topic string) []*kgo.Record {
 	s.t.Helper()
-	cl, err := kgo.NewClient(kgo.SeedBrokers("127.0.0.1:9092"), kgo.Dialer(s.net.DialContext), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
-	require.NoError(s.t, err)
-	defer cl.Close()
-	for {
-		ctx, cancel := context.WithTimeout(s.t.Context(), 5*time.Second)
-		fetches := cl.PollFetches(ctx)
-		over := ctx.Err() != nil
-		cancel()
-		if over && fetches.NumRecords() == 0 { // not where a fetch failed
-			return list
-		}
-		list = append(list, fetches.Records()...)
-	}
+	return kafkatest.ReadAll(s.t, topic, kgo.SeedBrokers("127.0.0.1:9092"), kgo.Dialer(s.net.DialContext))
 }
 
 func (s *stage) values(key string) (list []string) {
@@ -239,6 +228,7 @@ func TestPartOfARequest(t *testing.T) {
 		f.Release()
 		require.NoError(t, s.deliver("a", "next"), "it waits behind the part that is missing")
 		require.NoError(t, s.deliver("b", "another source"))
+		time.Sleep(5 * time.Second)
 		require.Equal(t, []string{"another source"}, s.values("b"), "and nobody else does")
 		back()
 		time.Sleep(20 * time.Second)
