@@ -266,10 +266,3 @@ func (b *logbook) text() string {
 	defer b.mu.Unlock()
 	return strings.Join(b.lines, "")
 }
-
-// within is a context that ends after a while.
-func within(t *testing.T, d time.Duration) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), d)
-	t.Cleanup(cancel)
-	return ctx
-}
