@@ -185,6 +185,11 @@ func (g *Ingester) start(f *produce.Flight, r Request) (Started, error) {
 
 // settle makes records of what was read.
 func (g *Ingester) settle(f *produce.Flight, r Request, s *source.Source, expected int64) error {
+	inherits := f.Intake.Inherits()
+	if !f.Room(f.Intake.Elements()) || !f.Reserve(inherits) {
+		return produce.ErrFull // before anything is copied
+	}
+	expected += inherits
 	if err := f.Intake.Settle(s.Rules); err != nil {
 		return err
 	}
@@ -192,9 +197,7 @@ func (g *Ingester) settle(f *produce.Flight, r Request, s *source.Source, expect
 	if excess := g.maxima.setAside(&f.Intake) + f.Intake.Copied() - expected; excess > 0 && !f.Reserve(excess) {
 		return produce.ErrFull
 	}
-	if !g.load(f, r, s) {
-		return produce.ErrFull
-	}
+	g.load(f, r, s)
 	return nil
 }
 

@@ -108,3 +108,26 @@ func TestSetAside(t *testing.T) {
 	require.Equal(t, intake.CodeTooLarge, in.Rejected[1].Code)
 	require.Equal(t, 1, in.Rejected[1].Index)
 }
+
+// A short body whose events inherit much, or are many, is refused before anything is copied.
+func TestWhatABodyMultipliesTo(t *testing.T) {
+	g := New(Options{Topic: "events", Rejected: "rejected"})
+	g.SetMaxima(1<<20, 1<<20)
+	s := &source.Source{ID: "a", Enabled: true}
+	for name, body := range map[string]string{
+		"inherited": `{"context":{"x":"` + strings.Repeat("x", 20_000) + `"},"batch":[` + strings.Repeat(`{},`, 699) + `{}]}`,
+		"elements":  `{"batch":[` + strings.Repeat(`{},`, 9_999) + `{}]}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := produce.NewHangar(4 << 20)
+			f, ok := h.Begin("a", len(body))
+			require.True(t, ok)
+			defer f.Release()
+			require.NoError(t, f.Fill(strings.NewReader(body), len(body)))
+			_, err := g.start(f, Request{Route: intake.Batch, Source: s, ReceivedAt: time.Now()})
+			require.ErrorIs(t, err, produce.ErrFull)
+			require.Empty(t, f.Intake.Rejected)
+			require.Empty(t, f.Intake.Events)
+		})
+	}
+}

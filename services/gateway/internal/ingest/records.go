@@ -46,12 +46,9 @@ func (m *maxima) setAside(in *intake.Intake) (bytes int64) {
 	return bytes
 }
 
-// load puts every event and every rejection into the flight as a record.
-func (g *Ingester) load(f *produce.Flight, r Request, s *source.Source) bool {
+// load puts every event and every rejection into the flight as a record; there is room for them.
+func (g *Ingester) load(f *produce.Flight, r Request, s *source.Source) {
 	in := &f.Intake
-	if !f.Room(len(in.Events) + len(in.Rejected)) {
-		return false
-	}
 	shareHeaders(f, r)
 	for i := range in.Events {
 		f.Add(g.opts.Topic, s.Key, in.Events[i].Value, r.ReceivedAt, f.Headers)
@@ -61,7 +58,6 @@ func (g *Ingester) load(f *produce.Flight, r Request, s *source.Source) bool {
 			g.loadRejected(f, r, s, &in.Rejected[i])
 		}
 	}
-	return true
 }
 
 // loadRejected keeps the original as long as the topic allows; a header says how long

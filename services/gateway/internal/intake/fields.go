@@ -80,6 +80,8 @@ func fieldOf(key []byte) field {
 // span is a half-open range of the body, which is far smaller than 2 GiB.
 type span struct{ from, to int32 }
 
+func (s span) len() int { return int(s.to - s.from) }
+
 // member is one member of an object: where its key begins, where the next member or the closing brace does, and its
 // value. The zero member is one that is not there.
 type member struct {

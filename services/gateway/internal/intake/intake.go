@@ -147,6 +147,12 @@ func (in *Intake) Read(req Request) error {
 // Elements is how many events the body that was read has, right or not.
 func (in *Intake) Elements() int { return len(in.found) }
 
+// Inherits is how many bytes the events of the body that was read take over from their batch, at most. A short body can
+// make them many, so they are known before they are copied.
+func (in *Intake) Inherits() int64 {
+	return int64(min(len(in.found)*in.inherited(), in.req.Limits.MaxInheritedBytes))
+}
+
 // Settle applies the rules of the body's source, nil for none, and fills the exported fields. An error is an *Error, as
 // that of Read. Nothing that Settle leaves behind points into the body.
 func (in *Intake) Settle(rules *Rules) error {
@@ -238,8 +244,12 @@ func (in *Intake) rewind() {
 	in.found, in.cuts = in.found[:0], in.cuts[:0]
 }
 
-// forget lets go of what belongs to the caller.
+// forget lets go of what belongs to the caller, and of the notes on more elements than a batch stores: whoever sends
+// those would keep them for as long as the results are.
 func (in *Intake) forget() {
+	if cap(in.found) > in.req.Limits.MaxEvents {
+		in.found = nil
+	}
 	in.req, in.rules, in.body = Request{}, nil, nil
 	in.scan.Reset(nil)
 	in.context.scan.Reset(nil)

@@ -298,6 +298,16 @@ func TestLimits(t *testing.T) {
 	require.Len(t, in.Rejected, 3)
 }
 
+// Notes on more elements than a batch stores do not outlive the body; those of a usual batch are used again.
+func TestNotesOfTooManyElements(t *testing.T) {
+	for n, kept := range map[int]bool{100: true, 10_000: false} {
+		in := new(Intake)
+		require.NoError(t, in.Parse(Request{Route: Batch, Body: []byte(`{"batch":[` + strings.Repeat("{},", n-1) + "{}]}"), NewID: testID}))
+		require.Len(t, in.Rejected, n)
+		require.Equal(t, kept, cap(in.found) > 0)
+	}
+}
+
 // The body may be used for the next request as soon as Parse has returned.
 func TestNothingPointsIntoTheBody(t *testing.T) {
 	body := `{"writeKey":"key","batch":[{"userId":"u","type":"page","messageId":"m"},{"userId":7,"type":"page","messageId":"bad"},3]}`

@@ -39,8 +39,14 @@ func (in *Intake) weight(f *found) int {
 
 // inherited is the size of what every event may take from the batch.
 func (in *Intake) inherited() int {
-	at := in.envelope.sentAt.value
-	return int(at.to-at.from) + in.context.size + in.integrations.size
+	e := &in.envelope
+	n := e.sentAt.value.len()
+	for _, m := range [...]*member{&e.context, &e.integrations} {
+		if m.kind == jsonscan.Object {
+			n += m.value.len()
+		}
+	}
+	return n
 }
 
 // typeOf is the type that the event states, else the route's. In a batch an event that says neither is a track if it

@@ -11,7 +11,6 @@ import (
 // overlay is an object at batch level, context or integrations, that every event inherits one level deep: its members
 // stand in the result unless the event has one of the same name.
 type overlay struct {
-	size    int // bytes of the object; 0 if the batch has none
 	members []inherited
 	sorted  []int32 // members by name
 	text    []byte  // the names
@@ -30,7 +29,7 @@ type inherited struct {
 const never = 1<<31 - 1
 
 func (o *overlay) reset() {
-	o.size, o.turn = 0, 0
+	o.turn = 0
 	o.members, o.sorted, o.text = o.members[:0], o.sorted[:0], o.text[:0]
 }
 
@@ -41,7 +40,6 @@ func (o *overlay) build(body []byte, m *member) {
 	if m.kind != jsonscan.Object {
 		return
 	}
-	o.size = int(m.value.to - m.value.from)
 	o.scan.Reset(body[m.value.from:m.value.to])
 	for ok := o.scan.EnterObject(); ok; {
 		key, more := o.scan.NextMember()
