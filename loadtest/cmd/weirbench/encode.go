@@ -151,6 +151,7 @@ func runEncode(s shape) func(context.Context, child) (int64, error) {
 		if err := feed(c, s.promotion, file.Append); err != nil {
 			return 0, err
 		}
-		return int64(size), file.Close()
+		err = file.Close() // which writes the rest
+		return int64(size), err
 	}
 }
