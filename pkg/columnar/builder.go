@@ -49,6 +49,16 @@ func (b *builder) present(row int) {
 	b.values++
 }
 
+// mark is present for many values at once: those that list names, in ascending rows.
+func (b *builder) mark(rows, list []int32) {
+	end := int(rows[list[len(list)-1]]) + 1
+	b.absent(end, false)
+	for _, i := range list {
+		b.defs[int(rows[i])-b.first] = 1
+	}
+	b.values += len(list)
+}
+
 // number adds a number in row of a flat leaf.
 func (b *builder) number(row int, v int64) {
 	b.present(row)

@@ -82,14 +82,25 @@ func (f *File) deal(c *cells, leaf int, list []int32) {
 	if !chunk.begun {
 		chunk.begin(l)
 	}
-	if l.kind != format.ByteArray {
-		for _, i := range list {
-			b.number(int(c.rows[i]), int64(c.values[i]))
-		}
-		return
-	}
+	b.mark(c.rows, list)
 	d := chunk.lookup()
-	for _, i := range list {
-		b.add(d, int(c.rows[i]), c.text(i))
+	switch {
+	case l.kind != format.ByteArray:
+		for _, i := range list {
+			b.numbers = append(b.numbers, int64(c.values[i]))
+		}
+	case d != nil:
+		last, index := []byte(nil), uint32(0)
+		for n, i := range list {
+			value := c.text(i)
+			if n == 0 || string(value) != string(last) {
+				last, index = value, d.index(value)
+			}
+			b.indexes = append(b.indexes, index)
+		}
+	default:
+		for _, i := range list {
+			b.text(c.text(i))
+		}
 	}
 }
