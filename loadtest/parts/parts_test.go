@@ -42,3 +42,19 @@ func TestTrino(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, [][]any{{2.0}}, rows)
 }
+
+// Two statements that share nothing but the session; a refusal is an error that says why, and the session goes on.
+func TestSpark(t *testing.T) {
+	_, _, err := FetchSpark(t.Context())
+	Need(t, "spark", err)
+	s, err := StartSpark(t.Context(), SparkOptions{Dir: t.TempDir()})
+	require.NoError(t, err)
+	defer s.Stop()
+	_, _, err = s.Query(t.Context(), "select nothing")
+	require.ErrorContains(t, err, "UNRESOLVED_COLUMN")
+	rows, scanned, err := s.Query(t.Context(), "select 1 + 1, timestamp '2026-11-23 10:00:00Z', version()")
+	require.NoError(t, err)
+	require.Zero(t, scanned)
+	require.Equal(t, []any{2.0, "2026-11-23 10:00:00"}, rows[0][:2])
+	require.Contains(t, rows[0][2], SparkVersion)
+}
