@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // Versions of Spark and of what it reads S3 with: Hadoop's version is that of Spark's own jars, the SDK's that of Hadoop.
@@ -103,7 +104,7 @@ func StartSpark(ctx context.Context, o SparkOptions) (*Spark, error) {
 	if err := os.WriteFile(script, sparkServer, 0o644); err != nil {
 		return nil, fmt.Errorf("write spark's script: %w", err)
 	}
-	s, err := startHTTP(ctx, "spark", o.Dir, env, func(port int) []string {
+	s, err := startHTTP(ctx, 3*time.Minute, "spark", o.Dir, env, func(port int) []string {
 		return []string{python, script, fmt.Sprint(port)}
 	})
 	if err != nil {
@@ -144,8 +145,10 @@ func sparkPython(ctx context.Context, o SparkOptions) (python string, env []stri
 }
 
 // Query runs one statement and returns every row, values as JSON gives them, and how many rows the scans of files
-// handed on: those of the row groups and pages that were not left out.
+// handed on: those of the row groups and pages that were not left out. A statement has five minutes.
 func (s *Spark) Query(ctx context.Context, sql string) (rows [][]any, scanned int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
+	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.URL, strings.NewReader(sql))
 	if err != nil {
 		return nil, 0, err

@@ -1,8 +1,8 @@
 """Answers SQL on 127.0.0.1: POST / with a statement gives {"rows": [[value, ...], ...], "scanned": rows}.
 
-One session in one JVM for all statements, one after the other. scanned is how many rows the scans of Parquet files handed on,
-after row groups and pages were left out and before any filter. A refused statement gives {"error": text}. What the
-session is like stands in SPARK_CONF_DIR.
+One session in one JVM for all statements, one after the other. scanned is how many rows the scans of Parquet files
+handed on, after row groups and pages were left out and before any filter. A refused statement gives {"error": text}.
+What the session is like stands in SPARK_CONF_DIR.
 """
 
 import json
