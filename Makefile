@@ -14,8 +14,9 @@ FUZZTIME ?= 10s
 # Commands of loadtest land in bin/ under their own names.
 COMMANDS = $(notdir $(patsubst %/,%,$(wildcard loadtest/cmd/*/)))
 
-# Packages that hold tests against real parts.
-E2E = $(sort $(dir $(shell grep -rlE --include='*_test.go' '^//go:build .*\be2e\b' pkg services loadtest)))
+# The files with tests against real parts, and those tests.
+E2E_FILES = $(shell grep -rlE --include='*_test.go' '^//go:build .*\be2e\b' pkg services loadtest)
+E2E_TESTS = $(shell sed -nE 's/^func (Test\w+).*/\1/p' $(E2E_FILES) | sort -u | paste -sd '|' -)
 
 .PHONY: build release demo test race lint fmt fuzz model sim chaos bench profile e2e proto clean
 
@@ -90,9 +91,9 @@ profile:
 	go run -tags '$(TAGS)' -pgo=off ./loadtest/cmd/weirbench -only gateway/batch100 -profiles bin/profiles -out bin/profiles/gateway.json
 	go tool pprof -proto bin/profiles/*.pprof > $(PGO)
 
-# The product against real parts. E2E_REQUIRE=kafka,moto,trino makes an absent one a failure.
+# The product against real parts. E2E_REQUIRE=kafka,moto,trino,spark makes an absent one a failure.
 e2e: bin/weir
-	WEIR_BIN=$(BIN)/weir $(TOOL) gotestsum --format standard-verbose -- -tags '$(TAGS) e2e' -count=1 -timeout 30m -p 1 -skip 'Embedded' $(addprefix ./,$(E2E))
+	WEIR_BIN=$(BIN)/weir $(TOOL) gotestsum --format standard-verbose -- -tags '$(TAGS) e2e' -count=1 -timeout 30m -p 1 -run '^($(E2E_TESTS))$$' $(addprefix ./,$(sort $(dir $(E2E_FILES))))
 
 proto:
 	$(TOOL) buf lint

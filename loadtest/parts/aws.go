@@ -31,7 +31,7 @@ func StartMoto(ctx context.Context, dir string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return startHTTP(ctx, "moto", dir, nil, func(port int) []string {
+	return startHTTP(ctx, time.Minute, "moto", dir, nil, func(port int) []string {
 		return []string{filepath.Join(home, "bin", "moto_server"), "-H", "127.0.0.1", "-p", fmt.Sprint(port)}
 	})
 }
@@ -59,12 +59,13 @@ func StartVersitygw(ctx context.Context, dir, accessKey, secretKey string, bucke
 		}
 	}
 	env := []string{"ROOT_ACCESS_KEY=" + accessKey, "ROOT_SECRET_KEY=" + secretKey}
-	return startHTTP(ctx, "versitygw", dir, env, func(port int) []string {
+	return startHTTP(ctx, time.Minute, "versitygw", dir, env, func(port int) []string {
 		return []string{filepath.Join(home, "versitygw"), "--port", fmt.Sprintf("127.0.0.1:%d", port), "--region", "us-east-1", "posix", data}
 	})
 }
 
-func startHTTP(ctx context.Context, name, dir string, env []string, command func(port int) []string) (*Server, error) {
+// startHTTP starts a server on a free port and waits, so long at most, until it answers.
+func startHTTP(ctx context.Context, limit time.Duration, name, dir string, env []string, command func(port int) []string) (*Server, error) {
 	port, err := FreePort()
 	if err != nil {
 		return nil, err
@@ -74,5 +75,5 @@ func startHTTP(ctx context.Context, name, dir string, env []string, command func
 	if s.Process, err = StartProcess(name, dir, env, argv[0], argv[1:]...); err != nil {
 		return nil, err
 	}
-	return s, s.up(ctx, time.Minute, func(ctx context.Context) error { return getOK(ctx, s.URL) })
+	return s, s.up(ctx, limit, func(ctx context.Context) error { return getOK(ctx, s.URL) })
 }

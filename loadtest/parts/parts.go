@@ -1,4 +1,4 @@
-// Package parts fetches and starts the real servers that weir is tested against: Apache Kafka, Trino,
+// Package parts fetches and starts the real servers that weir is tested against: Apache Kafka, Trino, Spark,
 // moto's Glue and a versitygw process. Everything comes through the ordinary clients of Maven, pip and Go,
 // into one cache folder, once; nothing is installed on the machine. Each server runs on loopback, in a folder
 // of its own, and ends with Stop. It does not know weir: tests and load tests wire the addresses.

@@ -1,7 +1,6 @@
 package parts
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -74,7 +73,7 @@ func FetchTrino(ctx context.Context) (string, error) {
 	if _, err := exec.LookPath("mvn"); err != nil {
 		return "", fmt.Errorf("trino needs mvn on the path: %w", err)
 	}
-	if _, err := java25(ctx); err != nil {
+	if _, err := javaOf(ctx, "trino", "25"); err != nil {
 		return "", err
 	}
 	return once(ctx, "trino-"+TrinoVersion, func(ctx context.Context, dir string) error {
@@ -102,45 +101,13 @@ func mavenCopy(dir, artifact string) []string {
 	return []string{"mvn", "-q", "-B", plugin, "-Dartifact=" + artifact, "-DoutputDirectory=" + dir}
 }
 
-// java25 finds a JDK that Trino runs on: JAVA25_HOME, JAVA_HOME, the java on the path, or a sibling of that one.
-func java25(ctx context.Context) (string, error) {
-	var tried []string
-	for _, java := range javaCandidates() {
-		out, err := exec.CommandContext(ctx, java, "-XshowSettings:properties", "-version").CombinedOutput()
-		if err == nil && bytes.Contains(out, []byte("java.specification.version = 25")) {
-			return java, nil
-		}
-		tried = append(tried, java)
-	}
-	return "", fmt.Errorf("trino needs a JDK 25 (set JAVA25_HOME); tried %s", strings.Join(tried, ", "))
-}
-
-func javaCandidates() []string {
-	var found []string
-	for _, env := range []string{"JAVA25_HOME", "JAVA_HOME"} {
-		if home := os.Getenv(env); home != "" {
-			found = append(found, filepath.Join(home, "bin", "java"))
-		}
-	}
-	onPath, err := exec.LookPath("java")
-	if err != nil {
-		return found
-	}
-	found = append(found, onPath)
-	if real, err := filepath.EvalSymlinks(onPath); err == nil {
-		siblings, _ := filepath.Glob(filepath.Join(filepath.Dir(real), "..", "..", "*25*", "bin", "java"))
-		found = append(found, siblings...)
-	}
-	return found
-}
-
 // StartTrino starts a server on a free port and waits until it answers queries.
 func StartTrino(ctx context.Context, o TrinoOptions) (*Trino, error) {
 	home, err := FetchTrino(ctx)
 	if err != nil {
 		return nil, err
 	}
-	java, err := java25(ctx)
+	java, err := javaOf(ctx, "trino", "25")
 	if err != nil {
 		return nil, err
 	}

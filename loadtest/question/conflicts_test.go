@@ -173,11 +173,7 @@ func TestConflictsEmbedded(t *testing.T) {
 
 func askWeir(t *testing.T) func(*fleet.Fleet, []string, string) ([]map[string]any, error) {
 	return func(f *fleet.Fleet, columns []string, from string) ([]map[string]any, error) {
-		var shown []string
-		for _, c := range columns {
-			shown = append(shown, "cast("+c+" as varchar) as "+c)
-		}
-		out, err := weirQuery(t.Context(), f, "select "+strings.Join(shown, ", ")+" from "+from)
+		out, err := weirQuery(t.Context(), f, "select "+shownAs("varchar", columns)+" from "+from)
 		if err != nil {
 			return nil, err
 		}
@@ -185,4 +181,13 @@ func askWeir(t *testing.T) func(*fleet.Fleet, []string, string) ([]map[string]an
 		err = json.Unmarshal([]byte(out), &rows)
 		return rows, err
 	}
+}
+
+// shownAs lists columns as texts, which have the engine's own name of that type.
+func shownAs(text string, columns []string) string {
+	var shown []string
+	for _, c := range columns {
+		shown = append(shown, fmt.Sprintf("cast(%s as %s) as %[1]s", c, text))
+	}
+	return strings.Join(shown, ", ")
 }

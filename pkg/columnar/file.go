@@ -113,6 +113,7 @@ func (f *File) flush() {
 	if f.replay(); f.err != nil || f.groupRows == 0 {
 		return
 	}
+	f.dropDictionaries()
 	if f.fail("encode rows", f.endPages(true)); f.err != nil {
 		return
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -90,18 +91,12 @@ func TestAnyRowsComeBack(t *testing.T) {
 
 // A column whose values do not repeat gives up its dictionary; the rows before and after it stay what they were.
 func TestDictionaryOverflow(t *testing.T) {
+	const n = 40_000
 	var out bytes.Buffer
 	f := newFile(t, &out, Options{})
-	name := func(i int) string {
-		if i < pageRows {
-			i /= 8 // of the first page they repeat
-		}
-		return fmt.Sprintf("%0104d", i*7919)
-	}
 	var v event.View
-	const n = 40_000
 	for i := range n {
-		r := record(i, `{"type":"track","event":"`+name(i)+`","properties":{"k":1}}`)
+		r := record(i, overflowing(i, pageRows, 104))
 		require.Equal(t, event.Reason(""), v.Decode(r))
 		require.NoError(t, f.Append(r, &v))
 	}
@@ -113,20 +108,64 @@ func TestDictionaryOverflow(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, rows, n)
 	for i := range rows {
-		if rows[i].Event != name(i) {
+		if !strings.Contains(overflowing(i, pageRows, 104), strconv.Quote(rows[i].Event)) {
 			t.Fatalf("row %d is %v", i, rows[i])
 		}
 	}
-	leaf, ok := open(t, out.Bytes()).Schema().Lookup("event")
-	require.True(t, ok)
+	requireOverflow(t, out.Bytes())
+}
+
+// overflowing is an event whose name, of so many bytes, repeats in the first page and nowhere else.
+func overflowing(i, pageRows, bytes int) string {
+	if i < pageRows {
+		i /= 8
+	}
+	return fmt.Sprintf(`{"type":"track","event":"%0*d","properties":{"k":1}}`, bytes, i*7919)
+}
+
+func requireOverflow(t *testing.T, b []byte) {
+	pages := dataPages(t, b, "event")
+	require.Positive(t, pages[format.RLEDictionary], "while it pays")
+	require.Positive(t, pages[format.Plain])
+}
+
+// dataPages counts those of a leaf in the first row group, by encoding.
+func dataPages(t *testing.T, b []byte, path ...string) map[format.Encoding]int32 {
+	leaf, ok := open(t, b).Schema().Lookup(path...)
+	require.True(t, ok, path)
 	pages := map[format.Encoding]int32{}
-	for _, s := range open(t, out.Bytes()).Metadata().RowGroups[0].Columns[leaf.ColumnIndex].MetaData.EncodingStats {
+	for _, s := range open(t, b).Metadata().RowGroups[0].Columns[leaf.ColumnIndex].MetaData.EncodingStats {
 		if s.PageType == format.DataPage {
 			pages[s.Encoding] = s.Count
 		}
 	}
-	require.Positive(t, pages[format.RLEDictionary], "while it pays")
-	require.Positive(t, pages[format.Plain])
+	return pages
+}
+
+// A page without a value refers to the dictionary as those beside it do: Spark's vectorized reader loses count of a map's
+// keys where a page that refers to a dictionary follows one that does not. A leaf without any value has one page, and no
+// dictionary, unless it has many rows.
+func TestPagesWithoutValues(t *testing.T) {
+	var records []*event.Record
+	for i := range 300 {
+		with := ""
+		if i/100 == 1 {
+			with = fmt.Sprintf(`,"userId":"u%d","traits":{"a":1,"b":2},"properties":{"long":"v%[1]d"}`, i%3)
+		}
+		records = append(records, record(i, `{"type":"track"`+with+`}`))
+	}
+	for pageRows, want := range map[int]map[format.Encoding]int32{100: {format.RLEDictionary: 3}, 300: {format.RLEDictionary: 1}} {
+		b, rows := write(t, Options{PageRows: pageRows}, records...)
+		require.Equal(t, rows, read(t, b))
+		for _, path := range [][]string{{"userid"}, {"traits", "key_value", "key"}} {
+			require.Equal(t, want, dataPages(t, b, path...), "%v, %d rows a page", path, pageRows)
+		}
+		require.Zero(t, dataPages(t, b, "properties_long")[format.Plain], "%d rows a page", pageRows)
+	}
+	b, _ := write(t, Options{}, records[:100]...)
+	require.Equal(t, map[format.Encoding]int32{format.Plain: 1}, dataPages(t, b, "userid"))
+	b, _ = write(t, Options{PageRows: 50}, records[:100]...)
+	require.Equal(t, map[format.Encoding]int32{format.RLEDictionary: 2}, dataPages(t, b, "userid"), "nobody knew that no value would come")
 }
 
 // Large events end a row group early: what a file holds back is bounded in bytes too.

@@ -169,6 +169,17 @@ func (f *File) entries(leaf, row int, entries []event.Entry) {
 	keys.values += len(entries)
 }
 
+// dropDictionaries takes the dictionaries from leaves that have no page yet and no value for one: it will be their last in
+// the row group.
+func (f *File) dropDictionaries() {
+	f.dealCells()
+	for i := range f.builders {
+		if c := &f.chunks[i]; len(c.pages) == 0 && f.builders[i].values == 0 {
+			c.dict = nil
+		}
+	}
+}
+
 // endPages ends the pages that are full, or all. A file that is cold has ended all of its.
 func (f *File) endPages(all bool) error {
 	f.dealCells()

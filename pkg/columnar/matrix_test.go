@@ -58,24 +58,29 @@ func odd(i, every int) any {
 	return []any{"text", true, 0.5, []int{i}, map[string]int{"a": i}, nil, uint64(1<<63 + 1)}[i/every%7]
 }
 
-// Every codec, pattern of NULLs and place of a page's end, read by two readers that share no code with each other; DuckDB
-// is the third where it is linked in.
-func TestMatrix(t *testing.T) {
-	for name, absent := range patterns {
+// matrix is every codec, pattern of NULLs and place of a page's end.
+func matrix(each func(name string, o Options, records []*event.Record)) {
+	for pattern, absent := range patterns {
 		records := matrixEvents(absent)
 		for _, codec := range []string{"zstd", "snappy", "none"} {
 			for _, pageRows := range []int{1, 100, matrixRows - 1} {
-				if testing.Short() && pageRows == 1 && codec != "none" {
-					continue // a page a row takes long under the race detector
-				}
-				t.Run(fmt.Sprintf("%s/%s/%d", name, codec, pageRows), func(t *testing.T) {
-					o := Options{Codec: codec, PageRows: pageRows, RowGroupRows: 200}
-					b, want := write(t, o, records...)
-					require.Equal(t, want, read(t, b))
-					require.Equal(t, want, readArrow(t, b))
-					readByDuckDB(t, b, want)
-				})
+				each(fmt.Sprintf("%s/%s/%d", pattern, codec, pageRows), Options{Codec: codec, PageRows: pageRows, RowGroupRows: 200}, records)
 			}
 		}
 	}
+}
+
+// The matrix, read by two readers that share no code with each other; DuckDB is the third where it is linked in.
+func TestMatrix(t *testing.T) {
+	matrix(func(name string, o Options, records []*event.Record) {
+		if testing.Short() && o.PageRows == 1 && o.Codec != "none" {
+			return // a page a row takes long under the race detector
+		}
+		t.Run(name, func(t *testing.T) {
+			b, want := write(t, o, records...)
+			require.Equal(t, want, read(t, b))
+			require.Equal(t, want, readArrow(t, b))
+			readByDuckDB(t, b, want)
+		})
+	})
 }

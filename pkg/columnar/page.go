@@ -53,10 +53,12 @@ func (s *press) page(layout *Layout, l *leaf, c *chunk, b *builder, defs, reps [
 	return p, err
 }
 
-// appendValues appends the values that are there. A page without any is PLAIN: it may be the only one of its chunk, and
-// then there is no dictionary to refer to.
+// appendValues appends the values that are there. A page without any refers to the dictionary too, for as long as its
+// chunk has one: Spark's vectorized reader loses count of the keys of maps where such a page follows one that does not.
 func appendValues(dst []byte, l *leaf, c *chunk, b *builder) ([]byte, format.Encoding) {
 	switch {
+	case b.values == 0 && c.lookup() != nil:
+		return appendIndexes(dst, nil, c.dict.len()), format.RLEDictionary
 	case b.values == 0:
 		return dst, format.Plain
 	case l.encoding == delta:

@@ -2,6 +2,7 @@ package columnar
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"io"
 	"math"
@@ -11,6 +12,7 @@ import (
 	"github.com/parquet-go/parquet-go"
 	"github.com/stretchr/testify/require"
 
+	"weir/loadtest/corpus"
 	"weir/pkg/event"
 	"weir/pkg/lake"
 	"weir/pkg/promote"
@@ -57,6 +59,14 @@ func (r row) drop() row {
 		}
 	}
 	return r
+}
+
+// asJSON is a row as the JSON functions of engines show it: a map as an object, a time as microseconds.
+func asJSON(r row) map[string]any {
+	b, _ := json.Marshal(r)
+	var out map[string]any
+	_ = json.Unmarshal(b, &out)
+	return out
 }
 
 func cellValue(typ lake.Type, c event.Cell) any {
@@ -216,6 +226,17 @@ func record(i int, value string) *event.Record {
 	}
 }
 
+// mixed are the samples and events as real traffic has them.
+func mixed() (records []*event.Record) {
+	for _, s := range samples {
+		records = append(records, record(len(records), s))
+	}
+	for _, value := range corpus.Generate(9, 3000) {
+		records = append(records, record(len(records), string(value)))
+	}
+	return records
+}
+
 // newFile is a file with a layout of its own.
 func newFile(t testing.TB, out io.Writer, o Options) *File {
 	o.Promoted = promoted
@@ -226,10 +247,18 @@ func newFile(t testing.TB, out io.Writer, o Options) *File {
 
 // write makes a file of records and returns it with the rows that should stand in it.
 func write(t testing.TB, o Options, records ...*event.Record) ([]byte, []row) {
+	o.Promoted = promoted
+	return writeBy(t, lake.EventLogs().Schema, o, event.NewPromotion(promoted), records...)
+}
+
+// writeBy is write for any schema, whose rows have its columns and the promoted ones alone.
+func writeBy(t testing.TB, s lake.Schema, o Options, by *event.Promotion, records ...*event.Record) ([]byte, []row) {
+	l, err := NewLayout(s, o)
+	require.NoError(t, err)
 	var out bytes.Buffer
-	f := newFile(t, &out, o)
+	f := l.NewFile(&out)
 	var want []row
-	v := event.View{Promotion: event.NewPromotion(promoted)}
+	v := event.View{Promotion: by}
 	for _, r := range records {
 		require.Equal(t, event.Reason(""), v.Decode(r), "%.100q", r.Value)
 		want = append(want, rowOf(r, &v))

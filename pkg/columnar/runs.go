@@ -103,6 +103,6 @@ func appendLevels(dst, levels []byte, width uint) []byte {
 
 // appendIndexes appends the values of a page that refers to a dictionary of n entries.
 func appendIndexes(dst []byte, indexes []uint32, n int) []byte {
-	width := uint(max(bits.Len(uint(n-1)), 1)) // parquet-mr before 1.10 does not read a width of 0
+	width := uint(max(bits.Len(uint(max(n, 1)-1)), 1)) // parquet-mr before 1.10 does not read a width of 0
 	return appendRuns(append(dst, byte(width)), indexes, width, packIndexes)
 }
