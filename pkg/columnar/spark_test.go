@@ -47,6 +47,9 @@ func (s sparkRows) count(such func(row) bool) map[string]int {
 func sparkTable(t *testing.T, dir string) sparkRows {
 	files := sparkRows{}
 	matrix(func(name string, o Options, records []*event.Record) {
+		if heavy(o) {
+			return
+		}
 		b, want := write(t, o, records...)
 		files.add(t, dir, name, b, want)
 	})
