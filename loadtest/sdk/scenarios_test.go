@@ -32,6 +32,8 @@ func TestScenarios(t *testing.T) {
 			name: "Kafka is away", setup: setup{flags: []string{"--ack-deadline", "1s"}},
 			play: kafkaIsAway, p: promise{doubles: true},
 		},
+		// A library that does not hear that its request was taken sends it again: a second record, with the same messageIds.
+		{name: "an answer is lost", setup: setup{cut: true}, play: someEvents, p: promise{doubles: true, resent: true}},
 		{name: "the gateway restarts", play: restart, p: promise{doubles: true}},
 		{name: "a source over its limit", setup: setup{fields: ", limits: {events_per_second: 2, burst: 1s}"}, play: overTheLimit},
 		{name: "an unknown write key", setup: setup{key: "nobody's"}, play: refused(401), p: promise{nothing: true}},
@@ -72,6 +74,11 @@ func allIsGood(w *world) {
 	w.send(list[:24]...)
 	w.await(w.settled)
 	w.send(list[24:]...)
+	w.await(w.settled)
+}
+
+func someEvents(w *world) {
+	w.send(tracks(0, 10)...)
 	w.await(w.settled)
 }
 
@@ -134,8 +141,7 @@ func overTheLimit(w *world) {
 // its settings, and nothing in batches.
 func refused(status int) func(*world) {
 	return func(w *world) {
-		w.send(tracks(0, 10)...)
-		w.await(w.settled)
+		someEvents(w)
 		w.await(w.answered(func(l library) int {
 			if l.name == "browser" {
 				return none

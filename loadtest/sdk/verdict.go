@@ -21,6 +21,7 @@ type promise struct {
 	nothing bool         // the library may not deliver anything
 	some    bool         // the library may give events up
 	doubles bool         // a request whose outcome the library could not know may have come twice
+	resent  bool         // and one has
 }
 
 // tally is one library's run: what it said of the events that it sent, and the messageIds under which each stands in
@@ -40,6 +41,9 @@ func (y tally) faults(p promise) (faults []string) {
 		for _, fault := range y.ofEvent(n, p) {
 			faults = append(faults, fmt.Sprintf("event %d %s", n, fault))
 		}
+	}
+	if p.resent && y.doubled() == 0 {
+		faults = append(faults, "no event stands there twice: nothing was sent again")
 	}
 	for where, topic := range map[string]map[int][]string{"events": y.events, "rejected": y.rejected} {
 		for _, n := range slices.Sorted(maps.Keys(topic)) {

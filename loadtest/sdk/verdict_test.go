@@ -19,6 +19,7 @@ func TestVerdict(t *testing.T) {
 		"delivered and absent":  {tally{told: said(delivered)}, promise{}, []string{"event 1 is told to be delivered and stands nowhere"}},
 		"a double":              {tally{told: said(delivered), events: ids("a", "a")}, promise{}, []string{"event 1 stands in Kafka 2 times"}},
 		"a double by contract":  {tally{told: said(delivered), events: ids("a", "a")}, promise{doubles: true}, nil},
+		"never sent again":      {tally{told: said(delivered), events: ids("a")}, promise{doubles: true, resent: true}, []string{"no event stands there twice: nothing was sent again"}},
 		"two ids":               {tally{told: said(delivered), events: ids("a", "b")}, promise{doubles: true}, []string{`event 1 has several messageIds: ["a" "b"]`}},
 		"never told of":         {tally{events: ids("a")}, promise{}, []string{"event 1 was told of 0 times: []"}},
 		"told of twice":         {tally{told: said(failed, delivered), events: ids("a")}, promise{}, []string{`event 1 was told of 2 times: ["failed" "delivered"]`}},
