@@ -83,8 +83,8 @@ func message(c command) analytics.Message {
 
 func main() {
 	var t told
-	// Its ten attempts take 10 s where a refusal is final, instead of 33.
-	wait := func(attempt int) time.Duration { return min(100*time.Millisecond<<attempt, 1500*time.Millisecond) }
+	// Its ten attempts take 18 s where a refusal is final, instead of 33.
+	wait := func(attempt int) time.Duration { return min(100*time.Millisecond<<attempt, 3*time.Second) }
 	client, err := analytics.NewWithConfig(os.Args[2], analytics.Config{Endpoint: os.Args[1], Interval: 200 * time.Millisecond, Callback: &t, RetryAfter: wait})
 	if err != nil {
 		panic(err)
