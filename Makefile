@@ -60,7 +60,7 @@ fmt:
 # Each fuzz target for a while; the corpora in testdata run in `make test`.
 fuzz:
 	@grep -rHoE --include='*_test.go' '^func (Fuzz[A-Za-z0-9_]+)' pkg services | sed -E 's/^(.*)\/[^/]+:func (.*)$$/\1 \2/' | sort -u | \
-	while read -r dir name; do echo "== $$dir $$name"; go test -tags '$(TAGS)' -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "./$$dir"; done
+	while read -r dir name; do echo "== $$dir $$name"; go test -tags '$(TAGS)' -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s "./$$dir"; done
 
 # The flush protocol at the larger bound.
 model:

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"weir/loadtest/authority"
 	"weir/loadtest/parts"
 	"weir/pkg/flush"
 	"weir/pkg/kafka"
@@ -43,11 +44,11 @@ func start(t *testing.T) *world {
 	t.Helper()
 	_, err := parts.FetchKafka(t.Context())
 	parts.Need(t, "kafka", err)
-	ours, theirs := newAuthority(t, "ours"), newAuthority(t, "theirs")
+	ours, theirs := authority.New(t, "ours"), authority.New(t, "theirs")
 	w := &world{ca: ours.File, foreign: theirs.File, dir: t.TempDir()}
-	_, _, store := ours.issue(t, "broker")
-	w.cert, w.key, _ = ours.issue(t, "client")
-	w.stranger[0], w.stranger[1], _ = theirs.issue(t, "stranger")
+	_, _, store := ours.Issue(t, "broker")
+	w.cert, w.key, _ = ours.Issue(t, "client")
+	w.stranger[0], w.stranger[1], _ = theirs.Issue(t, "stranger")
 	w.SecureKafka, err = parts.StartSecureKafka(t.Context(), filepath.Join(w.dir, "kafka"), parts.KafkaSecurity{
 		KeyStore: store, TrustStore: ours.File, User: user, Password: password,
 	})

@@ -20,21 +20,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func pack(t *testing.T, text string) string {
-	t.Helper()
-	var b bytes.Buffer
-	z := gzip.NewWriter(&b)
-	_, err := z.Write([]byte(text))
-	require.NoError(t, err)
-	require.NoError(t, z.Close())
-	return b.String()
-}
+func pack(t *testing.T, text string) string { return packBy(t, "gzip", text) }
 
 func packBy(t *testing.T, encoding, text string) string {
 	t.Helper()
 	var b bytes.Buffer
 	var z io.WriteCloser
 	switch encoding {
+	case "gzip", "x-gzip":
+		z = gzip.NewWriter(&b)
 	case "deflate":
 		z = zlib.NewWriter(&b)
 	case "br":

@@ -26,7 +26,7 @@ type capture struct {
 	Body       []byte `json:"body_b64"`
 }
 
-func captures(t *testing.T) (list []capture) {
+func captures(t testing.TB) (list []capture) {
 	t.Helper()
 	text, err := os.ReadFile("../../loadtest/replay/testdata/sdk-captures.jsonl")
 	require.NoError(t, err)

@@ -1,6 +1,6 @@
-//go:build e2e
-
-package secure
+// Package authority makes authorities and certificates, as files, for tests that start processes. They are good for an
+// hour, and for 127.0.0.1. Owned by the tests of loadtest.
+package authority
 
 import (
 	"crypto/ecdsa"
@@ -19,18 +19,19 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// authority signs certificates; File is its own, in PEM.
-type authority struct {
-	File string
+// Authority signs certificates.
+type Authority struct {
+	File string // its own certificate, in PEM
 
 	dir  string
 	key  *ecdsa.PrivateKey
 	cert *x509.Certificate
 }
 
-func newAuthority(t *testing.T, name string) *authority {
+// New makes an authority whose files are gone when the test ends.
+func New(t testing.TB, name string) *Authority {
 	t.Helper()
-	a := &authority{dir: t.TempDir(), key: newKey(t)}
+	a := &Authority{dir: t.TempDir(), key: newKey(t)}
 	now := time.Now()
 	a.cert = &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotBefore: now.Add(-time.Hour), NotAfter: now.Add(time.Hour),
@@ -42,8 +43,8 @@ func newAuthority(t *testing.T, name string) *authority {
 	return a
 }
 
-// issue gives the files of a certificate for this machine, of its key, and of both in one.
-func (a *authority) issue(t *testing.T, name string) (cert, key, both string) {
+// Issue gives the files of a certificate for this machine, of its key, and of both in one.
+func (a *Authority) Issue(t testing.TB, name string) (cert, key, both string) {
 	t.Helper()
 	k := newKey(t)
 	template := &x509.Certificate{
@@ -59,14 +60,14 @@ func (a *authority) issue(t *testing.T, name string) (cert, key, both string) {
 	return a.write(t, name+".crt", c), a.write(t, name+".key", s), a.write(t, name+".pem", append(s, c...))
 }
 
-func (a *authority) write(t *testing.T, name string, text []byte) string {
+func (a *Authority) write(t testing.TB, name string, text []byte) string {
 	t.Helper()
 	path := filepath.Join(a.dir, name)
 	require.NoError(t, os.WriteFile(path, text, 0o600))
 	return path
 }
 
-func newKey(t *testing.T) *ecdsa.PrivateKey {
+func newKey(t testing.TB) *ecdsa.PrivateKey {
 	t.Helper()
 	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	require.NoError(t, err)
