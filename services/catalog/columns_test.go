@@ -78,3 +78,34 @@ func TestPromotedColumnsAreListed(t *testing.T) {
 	require.NoError(t, err)
 	require.ElementsMatch(t, all, r.promoted())
 }
+
+// A registry that was deleted, or put back to an older version, is read from its copy; with nothing left the table keeps
+// its columns, rows become visible, and the log says what is missing and what puts it back.
+func TestRegistryIsDeleted(t *testing.T) {
+	r := newRig(t)
+	r.register("properties.revenue: double")
+	old, _, err := r.store.Get(t.Context(), lake.ColumnsKey(lake.EventLogsName))
+	require.NoError(t, err)
+	version := r.register("traits.age: bigint")
+	require.NoError(t, r.store.PutIfAbsent(t.Context(), lake.ColumnsCopyKey(lake.EventLogsName, version), r.columns.Encode()))
+	require.NoError(t, r.store.Put(t.Context(), lake.ColumnsKey(lake.EventLogsName), old))
+	r.start()
+	r.await("created in Glue", "table", "eventlogs_raw")
+	both := []glue.Column{promotedColumn("properties_revenue", "double", "properties.revenue"), promotedColumn("traits_age", "bigint", "traits.age")}
+	require.Equal(t, both, r.promoted())
+	r.stop()
+
+	r.remove(lake.ColumnsKey(lake.EventLogsName))
+	r.remove(lake.ColumnsCopyKey(lake.EventLogsName, version))
+	r.start()
+	n := note(0, 1, "a")
+	n.Columns = version
+	r.publish(n)
+	line := r.await("new columns are not added to the table; its rows become visible all the same")
+	for _, says := range []string{lake.ColumnsKey(lake.EventLogsName), "with version 2", n.Manifest, "weir catalog repair"} {
+		require.Contains(t, line["err"], says)
+	}
+	r.await("offset committed", "next", 1)
+	require.Equal(t, []string{"a"}, r.partitions("eventlogs"))
+	require.Equal(t, both, r.promoted())
+}
