@@ -52,6 +52,16 @@ func UsedBy(ctx context.Context, store Reader) (Used, error) {
 	return highest, group.Wait()
 }
 
+// Look reads what files were written with, and then the registry that has to know it.
+func Look(ctx context.Context, store Reader) (promote.Registry, Used, error) {
+	used, err := UsedBy(ctx, store)
+	if err != nil {
+		return promote.Registry{}, Used{}, err
+	}
+	known, _, err := Read(ctx, store, promote.Registry{})
+	return known.Registry, used, err
+}
+
 func usedBy(ctx context.Context, store Reader, o lake.Owner) (highest Used, err error) {
 	_, last, err := manifests.Newest(ctx, store, o)
 	if err != nil || last == 0 {

@@ -25,7 +25,6 @@ type Reader interface {
 // Writer is the part of the object store that changes need.
 type Writer interface {
 	Reader
-	PutIfAbsent(ctx context.Context, key string, body []byte) error
 	PutIfMatch(ctx context.Context, key string, body []byte, etag string) (string, error)
 }
 
@@ -71,7 +70,7 @@ func get(ctx context.Context, store Reader, key string) (*promote.Registry, stri
 	}
 	r, err := promote.Decode(body)
 	if err != nil {
-		return nil, "", fmt.Errorf("%w: %s: %w", ErrUnusable, key, err)
+		return nil, "", fmt.Errorf("%w: %s: %w; if it is damaged, delete it: it comes back from what is left of it in %s", ErrUnusable, key, err, copyDir)
 	}
 	return &r, etag, nil
 }
@@ -92,6 +91,16 @@ func newestCopy(ctx context.Context, store Reader, after string) (*promote.Regis
 	return r, err
 }
 
+// Restore puts a registry that was made anew in the place of what is lost. s3.ErrChanged: somebody writes it meanwhile.
+func Restore(ctx context.Context, store Writer, r promote.Registry) error {
+	found, etag, err := Read(ctx, store, r)
+	if err != nil {
+		return err
+	}
+	_, err = put(ctx, store, found.Registry, found, etag)
+	return err
+}
+
 // put stores a registry that was made of what Read gave: over the object with the ETag, then as a copy. s3.ErrChanged:
 // somebody else was faster, or has put an older version back meanwhile; read again. Nobody may use r before this has
 // returned without an error.
@@ -102,8 +111,8 @@ func put(ctx context.Context, store Writer, r promote.Registry, found promote.Se
 			return "", err
 		}
 	}
-	err := store.PutIfAbsent(ctx, copyKey(r.Version), r.Encode())
-	if !errors.Is(err, s3.ErrExists) {
+	_, err := store.PutIfMatch(ctx, copyKey(r.Version), r.Encode(), "")
+	if !errors.Is(err, s3.ErrChanged) {
 		return etag, err
 	}
 	there, _, err := get(ctx, store, copyKey(r.Version))

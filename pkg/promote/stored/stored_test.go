@@ -254,10 +254,6 @@ func (m *mortal) Get(ctx context.Context, key string) (body []byte, etag string,
 	return body, etag, err
 }
 
-func (m *mortal) PutIfAbsent(ctx context.Context, key string, body []byte) error {
-	return m.call(func() error { return m.Writer.PutIfAbsent(ctx, key, body) })
-}
-
 func (m *mortal) PutIfMatch(ctx context.Context, key string, body []byte, etag string) (newETag string, err error) {
 	err = m.call(func() (err error) { newETag, err = m.Writer.PutIfMatch(ctx, key, body, etag); return err })
 	return newETag, err
@@ -360,4 +356,3 @@ func TestAnyHistory(t *testing.T) {
 		}
 	}
 }
-
