@@ -45,7 +45,7 @@ func TestRebuild(t *testing.T) {
 
 	for reason, table := range map[string][]Shown{
 		"column x: it is neither":              {{"x", "string", "traits.name"}},
-		"column traits_name: \"binary\" is no":  {{"traits_name", "binary", "traits.name"}},
+		"column traits_name: \"binary\" is no": {{"traits_name", "binary", "traits.name"}},
 		"column name: the path name begins":    {{"name", "string", "name"}},
 		"the path traits.name has two columns": {{"traits_name", "string", "traits.name"}, {"traits_name_" + digest("traits.name"), "string", "traits.name"}},
 		"column traits_name__double: it is":    {{"traits_name", "string", "traits.name"}, {"traits_name__double", "double", "traits.name"}},

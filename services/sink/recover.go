@@ -120,6 +120,9 @@ func Recover(ctx context.Context, cfg RecoverConfig) ([]Recovered, error) {
 	if err := registry.Read(ctx); err != nil {
 		return nil, err
 	}
+	if err := registry.Complete(ctx); err != nil { // what is written again has the columns that it had
+		return nil, err
+	}
 	events, err := registry.eventLogs(0, registry.Known().All())
 	if err != nil {
 		return nil, err

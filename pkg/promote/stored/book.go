@@ -3,6 +3,7 @@ package stored
 import (
 	"context"
 	"errors"
+	"time"
 
 	"weir/pkg/promote"
 	"weir/pkg/s3"
@@ -26,7 +27,11 @@ type Book struct {
 
 	found promote.Settled // what is known, and what the lake lacks of it
 	etag  string          // of the object to replace; "" = there is none
+	read  time.Time       // when the lake was looked at last
 }
+
+// lookAgain is how long a sink that runs goes without a look at the lake: what is deleted comes back that late.
+const lookAgain = 5 * time.Minute
 
 // NewBook makes one that knows nothing yet. tell hears of what was put back; a sink that ended between two writes leaves
 // the same as somebody who puts an older version back.
@@ -42,7 +47,7 @@ func (b *Book) Read(ctx context.Context) error {
 	return b.try(ctx, "read the registry of columns", func() error {
 		found, etag, err := Read(ctx, b.store, b.found.Registry)
 		if err == nil {
-			b.found, b.etag = found, etag
+			b.found, b.etag, b.read = found, etag, time.Now()
 		}
 		return err
 	}, ErrUnusable)
@@ -60,7 +65,7 @@ func (b *Book) Open(ctx context.Context, wanted []promote.Wanted) (kept []promot
 		return nil, err
 	}
 	if b.Known().Version == 0 || next.Version != b.Known().Version {
-		if err := b.complete(ctx); err != nil {
+		if err := b.Complete(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -71,8 +76,8 @@ func (b *Book) Open(ctx context.Context, wanted []promote.Wanted) (kept []promot
 	return kept, err
 }
 
-// complete refuses a registry that does not know what files were written with.
-func (b *Book) complete(ctx context.Context) error {
+// Complete looks whether what was read knows what files were written with; ErrUnusable where it does not.
+func (b *Book) Complete(ctx context.Context) error {
 	var used Used
 	err := b.try(ctx, "look at what files were written with", func() (err error) {
 		used, err = UsedBy(ctx, b.store)
@@ -87,8 +92,14 @@ func (b *Book) complete(ctx context.Context) error {
 	return used.Lost(b.Known())
 }
 
-// Beside adds columns that stand beside promoted ones in a file.
+// Beside adds columns that stand beside promoted ones in a file. It is asked for each file: now and then it looks whether
+// the registry is still in the lake.
 func (b *Book) Beside(ctx context.Context, names []string) error {
+	if time.Since(b.read) >= lookAgain {
+		if err := b.Read(ctx); err != nil {
+			return err
+		}
+	}
 	return b.change(ctx, func(r promote.Registry) (promote.Registry, error) { return r.Beside(names), nil })
 }
 
