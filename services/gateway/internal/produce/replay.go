@@ -121,15 +121,13 @@ func (x *replay) step(ctx context.Context) (pause time.Duration, err error) {
 }
 
 // refuse looks for the record that Kafka refuses, by handing the requests of the round one by one: those that share its
-// batch fail with it. Its source waits then, for a person: what it holds is not given up, nor overtaken.
+// batch fail with it. Its source waits then, for a person.
 func (x *replay) refuse(r *round, err error) {
 	if len(r.cargos) > 1 {
 		x.alone = len(r.cargos)
 		return
 	}
-	key := r.cargos[0].entry.Key
-	x.stuck[key] = time.Now().Add(stuckPause)
-	x.p.opts.Returned(Return{Source: key, Err: err})
+	x.stick(r.cargos[0].entry.Key, err)
 }
 
 // gather reads the next round: what was parked first, then what follows.
@@ -184,11 +182,10 @@ func (x *replay) unpark(r *round, blocked map[string]bool) error {
 		if err != nil {
 			return err
 		}
-		if held && (e.Open || e.Doubt) {
+		if held && (e.Open || e.Doubt || !x.admit(r, &cargo{entry: e})) {
 			blocked[e.Key] = true
+			e.Request = nil
 			keep = append(keep, e)
-		} else if held {
-			r.add(e)
 		}
 	}
 	clear(x.parked[len(keep):])
@@ -208,13 +205,11 @@ func (x *replay) readOn(r *round, blocked map[string]bool) error {
 			continue
 		}
 		for _, e := range list {
-			if blocked[e.Key] || e.Open || e.Doubt || r.full() {
+			if blocked[e.Key] || e.Open || e.Doubt || r.full() || !x.admit(r, &cargo{entry: e}) {
 				blocked[e.Key] = true
 				e.Request = nil
 				x.parked = append(x.parked, e)
-				continue
 			}
-			r.add(e)
 		}
 		return nil
 	}
@@ -250,8 +245,8 @@ func (x *replay) send(r *round) {
 		x.turn(r)
 	}
 	for _, l := range r.cargos {
-		if err := l.unpack(x.p.opts.Topics); err != nil {
-			r.fail(err)
+		if l.unread != nil {
+			r.fail(l.unread)
 			l.records, l.index = nil, nil
 		}
 		x.hand(r, l)

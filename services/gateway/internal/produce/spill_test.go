@@ -36,8 +36,9 @@ type stage struct {
 	mu       sync.Mutex
 	returned []Return
 	looked   []Look
-	closed   bool        // the log, by the test
-	lose     atomic.Bool // the next answer to a produce request
+	closed   bool           // the log, by the test
+	lose     atomic.Bool    // the next answer to a produce request
+	maxima   map[string]int // max.message.bytes, by topic; absent = the client's default
 
 	dir       string
 	stop      func()
@@ -80,9 +81,10 @@ func (s *stage) start(dir string) {
 		return cl
 	}
 	limits := new(Limits)
+	limits.Set(s.maxima)
 	s.p = New(client(ClientOptions(5*time.Second, s.h.Budget.Limit(), limits, true)), Options{
 		Topics: []string{"events", "rejected"}, Deadline: 5 * time.Second, Observe: func(Delivery) {},
-		Spill: s.log, Replayer: client(ReplayOptions(5*time.Second, limits)), Reader: s.client,
+		Spill: s.log, Replayer: client(ReplayOptions(5*time.Second, limits)), Limits: limits, Reader: s.client,
 		Looked: func(l Look) {
 			s.mu.Lock()
 			defer s.mu.Unlock()
