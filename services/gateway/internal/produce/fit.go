@@ -2,7 +2,6 @@ package produce
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kbin"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -49,10 +48,4 @@ func (x *replay) admit(r *round, l *cargo) bool {
 	}
 	r.add(l)
 	return true
-}
-
-// stick makes a source wait of which Kafka refuses a record: what it holds is not given up, nor overtaken.
-func (x *replay) stick(key string, err error) {
-	x.stuck[key] = time.Now().Add(stuckPause)
-	x.p.opts.Returned(Return{Source: key, Err: err})
 }

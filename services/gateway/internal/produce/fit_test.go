@@ -13,6 +13,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"weir/services/gateway/internal/spill"
+	"weir/services/gateway/internal/spill/segment"
 )
 
 // Kafka's client takes a record where a batch of it alone is as long as we say that it is, and not where it may be a byte
@@ -92,6 +95,91 @@ func TestARecordThatTheTopicTakesNoMore(t *testing.T) {
 		time.Sleep(time.Minute)
 		require.Equal(t, append(want, "behind it"), s.values("a"))
 		require.Equal(t, []string{"c-0", large, "c-2"}, s.values("c"))
+		require.False(t, s.log.Holds())
+	})
+}
+
+// fill spills requests of a source, a record each, as fast as the disk takes them.
+func (s *stage) fill(key string, values ...string) {
+	var last spill.Ticket
+	for _, v := range values {
+		frame := segment.BeginRequest(nil, segment.Request{At: time.Now().UnixMilli(), Key: []byte(key), Records: 1})
+		frame = segment.End(segment.AppendRecord(frame, "events", time.Now().UnixMilli(), []byte(v), 0, false), 0)
+		var err error
+		last, err = s.log.Put(frame, []byte(key), 1, false)
+		require.NoError(s.t, err)
+	}
+	require.NoError(s.t, s.log.Wait(last, nil))
+}
+
+// Of a source that is passed over the first request alone is parked, and none that is read meanwhile goes into a round,
+// although the first is on its way.
+func TestWhatIsPassedOver(t *testing.T) {
+	log, err := spill.Open(spill.Options{Dir: t.TempDir(), Size: 1 << 20, Observe: func(spill.Commit) {}})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, log.Close()) }()
+	s := &stage{t: t, log: log}
+	s.fill("a", "0", "1", "2")
+	s.fill("b", "0")
+	x := &replay{
+		p:     &Producer{opts: Options{Spill: log, Limits: new(Limits), Topics: []string{"events"}, Returned: func(Return) {}}},
+		stuck: map[string]time.Time{}, passed: map[string]bool{}, turned: map[string]bool{},
+	}
+	next := func(blocked map[string]bool) (keys []string) {
+		r := &round{limit: 1 << 20, most: 1 << 20}
+		require.NoError(t, x.unpark(r, blocked))
+		require.NoError(t, x.readOn(r, blocked))
+		for _, l := range r.cargos {
+			keys = append(keys, l.entry.Key)
+		}
+		return keys
+	}
+	require.Equal(t, []string{"b"}, next(map[string]bool{"a": true}))
+	require.Len(t, x.parked, 3)
+	x.stick("a", kerr.PolicyViolation)
+	require.Empty(t, next(map[string]bool{"a": true}))
+	require.Len(t, x.parked, 1)
+
+	s.fill("a", "3")
+	s.fill("b", "1")
+	delete(x.stuck, "a")
+	first := x.parked[0].ID
+	require.Equal(t, []string{"a", "b"}, next(map[string]bool{}))
+	require.Empty(t, x.parked)
+
+	x.rewind()
+	x.stuck["a"] = time.Now()
+	require.Equal(t, []string{"b", "b"}, next(map[string]bool{"a": true}))
+	require.Len(t, x.parked, 1)
+	require.Equal(t, first, x.parked[0].ID)
+}
+
+// However much a source has in the spill of which Kafka refuses a record: nobody waits behind it but itself.
+func TestAPoisonedSourceHoldsUpNobodyElse(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		s.p.PresumeAway()
+		back := s.away()
+		want := []string{"before it", strings.Repeat("l", 5000)}
+		for i := range 2 * maxParked {
+			want = append(want, fmt.Sprint("a-", i))
+		}
+		s.fill("a", want...)
+		s.fill("b", "b-0", "b-1")
+		s.end()
+		back()
+		s.maxima = map[string]int{"events": 2000}
+		s.start(s.dir)
+		time.Sleep(20 * time.Second)
+		require.Equal(t, []string{"b-0", "b-1"}, s.values("b"))
+		require.NoError(t, s.deliver("b", "directly"))
+		require.NoError(t, s.deliver("a", "behind them"))
+		require.Equal(t, want[:1], s.values("a"))
+		s.end()
+
+		s.maxima = nil
+		s.start(s.dir)
+		time.Sleep(time.Minute)
+		require.Equal(t, append(want, "behind them"), s.values("a"))
 		require.False(t, s.log.Holds())
 	})
 }
