@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -388,5 +389,25 @@ func TestLimitsCountWhatIsSpilled(t *testing.T) {
 		a, _ = b.post("4")
 		require.Equal(t, 429, a.status, a.body)
 		require.Equal(t, "rate_limited", a.code(t))
+	})
+}
+
+// What hangs is left once it had its time, and not before it is told to end.
+func TestWhatHangsIsLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hangs := make(chan struct{})
+		defer close(hangs)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		start := time.Now()
+		_, ended := leave(ctx, 5*time.Second, func() error { <-hangs; return nil })
+		require.False(t, ended)
+		require.Equal(t, time.Hour+5*time.Second, time.Since(start))
+
+		ctx, cancel = context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		err, ended := leave(ctx, 5*time.Second, func() error { <-ctx.Done(); time.Sleep(time.Second); return io.EOF })
+		require.True(t, ended)
+		require.ErrorIs(t, err, io.EOF)
 	})
 }

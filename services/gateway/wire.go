@@ -120,7 +120,7 @@ func (g *gateway) abandon() {
 		_ = g.listener.Close()
 	}
 	if g.spill != nil {
-		_ = g.spill.Close()
+		_ = g.spill.Close(context.Background()) // nothing is queued
 	}
 	if g.untap != nil {
 		g.untap()

@@ -117,7 +117,7 @@ func (s *stage) fill(key string, values ...string) {
 func TestWhatIsPassedOver(t *testing.T) {
 	log, err := spill.Open(spill.Options{Dir: t.TempDir(), Size: 1 << 20, Observe: func(spill.Commit) {}})
 	require.NoError(t, err)
-	defer func() { require.NoError(t, log.Close()) }()
+	defer func() { require.NoError(t, log.Close(t.Context())) }()
 	s := &stage{t: t, log: log}
 	s.fill("a", "0", "1", "2")
 	s.fill("b", "0")

@@ -109,7 +109,7 @@ func (s *stage) end() {
 	defer cancel()
 	_ = s.p.Close(ctx)
 	if !s.closed {
-		require.NoError(s.t, s.log.Close())
+		require.NoError(s.t, s.log.Close(context.Background()))
 	}
 }
 
@@ -375,7 +375,7 @@ func TestTheDiskTakesNothing(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		back := s.away()
 		require.NoError(t, s.deliver("a", "spilled"))
-		require.NoError(t, s.log.Close())
+		require.NoError(t, s.log.Close(t.Context()))
 		s.closed = true
 		start := time.Now()
 		require.ErrorIs(t, s.deliver("a", "behind it"), spill.ErrClosed, "it must not overtake")
@@ -416,7 +416,7 @@ func TestWhatAKilledProcessHadOnItsWay(t *testing.T) {
 					}
 				}
 				require.NoError(t, log.Hand(t.Context(), ids))
-				require.NoError(t, log.Close())
+				require.NoError(t, log.Close(t.Context()))
 				cl, err := s.client(kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)))
 				require.NoError(t, err)
 				defer cl.Close()
@@ -490,7 +490,7 @@ func BenchmarkDeliver(b *testing.B) {
 			if withSpill {
 				o.Spill, err = spill.Open(spill.Options{Dir: b.TempDir(), Size: 1 << 30, Observe: func(spill.Commit) {}})
 				require.NoError(b, err)
-				defer o.Spill.Close()
+				defer func() { _ = o.Spill.Close(b.Context()) }()
 			}
 			p := New(client, o)
 			defer p.Close(context.Background())
