@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -672,6 +673,34 @@ func TestAHungDiskHoldsUpNoHand(t *testing.T) {
 	require.ErrorIs(t, l.Hand(ctx, []segment.ID{1}), context.Canceled)
 	d.release()
 	require.NoError(t, l.Close(t.Context()))
+}
+
+// A killed process may have left marks of its newest segment in the page cache only: they are on the disk before anything
+// follows them, and where they cannot be, nothing does.
+func TestTheLastSegmentIsSyncedAtTheStart(t *testing.T) {
+	o := options(t.TempDir())
+	o.Size = 1 << 20 // segments of 64 KiB
+	l := open(t, o)
+	for i := range 3 {
+		require.NoError(t, put(l, "a", fmt.Sprint(i, strings.Repeat("x", 50<<10))))
+	}
+	require.NoError(t, l.Close(t.Context()))
+	all := segments(t, o.Dir)
+	require.Len(t, all, 3)
+	var synced []string
+	o.sync = func(path string) error {
+		synced = append(synced, path)
+		return syncFile(path)
+	}
+	l = open(t, o)
+	require.Equal(t, all[2:], synced)
+	require.NoError(t, l.Close(t.Context()))
+
+	broken := errors.New("the disk is broken")
+	o.sync = func(string) error { return broken }
+	_, err := Open(o)
+	require.ErrorIs(t, err, broken)
+	require.Equal(t, all, segments(t, o.Dir))
 }
 
 // A disk that hangs does not hold up the end of its gateway for ever, and the folder is not another's until it goes on.
