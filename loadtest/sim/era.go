@@ -178,9 +178,7 @@ func (w *World) startServices() {
 	for slot := range w.shape.Catalogs {
 		w.start("catalog", slot)
 	}
-	for slot := range w.shape.Sinks {
-		w.start("sink", slot)
-	}
+	w.startSinks()
 }
 
 // readOnFrom is the offset that a refusal of weir sink recover names. Nothing is lost that the lake does not hold, so that
@@ -254,9 +252,7 @@ func (w *World) explode(p int32) error {
 	if err := w.pass(p, at+1, 1); err != nil {
 		return err
 	}
-	for slot := range w.shape.Sinks {
-		w.start("sink", slot)
-	}
+	w.startSinks()
 	return nil
 }
 

@@ -35,7 +35,7 @@ const (
 
 // Faults lists every kind.
 func Faults() []Fault {
-	return slices.Concat(crashes(), processFaults(), commitFaults(), kafkaFaults(), s3Faults(), glueFaults(), operatorFaults(), eraFaults())
+	return slices.Concat(crashes(), processFaults(), commitFaults(), kafkaFaults(), s3Faults(), glueFaults(), operatorFaults(), columnFaults(), eraFaults())
 }
 
 // trapped is a fault that waits for calls. It stays until the faults are over.

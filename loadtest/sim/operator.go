@@ -94,9 +94,7 @@ func misplaced(name string, change func(*World, *kadm.Client) error) Fault {
 			}
 		}
 		w.watch.pause(false)
-		for slot := range w.shape.Sinks {
-			w.start("sink", slot)
-		}
+		w.startSinks()
 	}}
 }
 

@@ -27,6 +27,7 @@ type watch struct {
 	paused    bool                       // somebody tampers with what is committed
 	trouble   time.Time                  // the last that can leave uploads behind
 	done      map[int32][]reach          // flushes that readers do not see yet
+	columns   columns
 }
 
 // reach is a flush that is done since a time.
@@ -64,6 +65,10 @@ func (v *watch) changed(c bucket.Change) {
 	v.w.trace.add("s3", "%s %s %s", c.Op, key, c.Upload)
 	o, seq, _, err := lake.ParseManifestKey(key)
 	switch {
+	case isColumns(key):
+		if c.Op != bucket.Removed {
+			v.registry(key, c.Body)
+		}
 	case c.Op != bucket.Removed && key == lake.GateKey(database, lake.TopicID(v.w.topicID(topicEvents))):
 		v.gate(c.Body)
 	case c.Op == bucket.Replaced && (err == nil || isData(key)):
@@ -86,6 +91,7 @@ func (v *watch) manifest(key string, o lake.Owner, seq uint64, body []byte) {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	v.knownColumns(key, m.Columns)
 	v.manifests[key] = m
 	for i := range m.Files {
 		v.namedBy[m.Files[i].Key] = append(v.namedBy[m.Files[i].Key], key)

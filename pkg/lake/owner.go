@@ -81,8 +81,19 @@ func (o Owner) BundleKey(seq uint64, flushID string) string {
 // OwnersKey is the key of the object that names the group which reads a topic into this lake.
 func OwnersKey(id TopicID) string { return stateDir + "owners/" + id.String() }
 
-// ColumnsKey is the key of the registry of a table's promoted columns.
+// ColumnsKey is the key of the registry of a table's promoted columns, as it is now.
 func ColumnsKey(table string) string { return stateDir + "columns/" + EscapePathName(table) + ".json" }
+
+// ColumnsCopyDir is the directory of the copies of a table's registry, one of each version, with a slash at its end.
+func ColumnsCopyDir(table string) string { return stateDir + "columns/" + EscapePathName(table) + "/" }
+
+// ColumnsCopyKey is the key of the copy of one version of a table's registry. Keys sort by version.
+func ColumnsCopyKey(table string, version int64) string {
+	return fmt.Sprintf("%s%020d.json", ColumnsCopyDir(table), version)
+}
+
+// ManifestsDir is the directory below which all manifests are, and other state.
+func ManifestsDir() string { return stateDir }
 
 // CatalogDir is the directory under which each catalog database keeps its own, with a slash at its end.
 func CatalogDir() string { return stateDir + "catalog/" }

@@ -80,15 +80,18 @@ func (r Registry) Extend(wanted []Wanted) (Registry, []Kept, error) {
 		if len(next.Columns) >= MaxColumns {
 			return r, nil, fmt.Errorf("promote %s: the table has %d promoted columns, which is as many as it may have", w.path(), MaxColumns)
 		}
-		next.Columns = append(next.Columns, Column{
-			Name: next.free(w), Path: w.Path, Type: w.Type.Glue(), FieldID: lake.FirstPromotedID + int32(lake.Sides)*int32(len(next.Columns)),
-		})
+		next.Columns = append(next.Columns, next.column(w, next.free(w)))
 	}
 	if len(next.Columns) == len(r.Columns) {
 		return r, kept, nil
 	}
 	next.Version++
 	return next, kept, nil
+}
+
+// column is the next one.
+func (r Registry) column(w Wanted, name string) Column {
+	return Column{Name: name, Path: w.Path, Type: w.Type.Glue(), FieldID: lake.FirstPromotedID + int32(lake.Sides)*int32(len(r.Columns))}
 }
 
 func (r Registry) find(path []string) int {

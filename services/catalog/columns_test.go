@@ -1,13 +1,19 @@
 package catalog
 
 import (
+	"fmt"
+	"maps"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"weir/pkg/flush"
+	"weir/pkg/flush/codec"
 	"weir/pkg/glue"
 	"weir/pkg/lake"
 	"weir/pkg/promote"
+	"weir/pkg/s3"
+	"weir/services/catalog/internal/reconcile"
 )
 
 func (r *rig) register(list string, beside ...string) int64 {
@@ -77,4 +83,96 @@ func TestPromotedColumnsAreListed(t *testing.T) {
 	_, err = Repair(t.Context(), RepairConfig{ReconcileConfig: ReconcileConfig{Lake: r.cfg.Lake, Database: r.cfg.Database}, Kafka: r.cfg.Kafka})
 	require.NoError(t, err)
 	require.ElementsMatch(t, all, r.promoted())
+}
+
+// A registry that was deleted, or put back to an older version, is read from its copy; with nothing left the table keeps
+// its columns, rows become visible, and the log says what is missing and what puts it back.
+func TestRegistryIsDeleted(t *testing.T) {
+	r := newRig(t)
+	r.register("properties.revenue: double")
+	old, _, err := r.store.Get(t.Context(), lake.ColumnsKey(lake.EventLogsName))
+	require.NoError(t, err)
+	version := r.register("traits.age: bigint")
+	require.NoError(t, r.store.PutIfAbsent(t.Context(), lake.ColumnsCopyKey(lake.EventLogsName, version), r.columns.Encode()))
+	require.NoError(t, r.store.Put(t.Context(), lake.ColumnsKey(lake.EventLogsName), old))
+	r.start()
+	r.await("created in Glue", "table", "eventlogs_raw")
+	both := []glue.Column{promotedColumn("properties_revenue", "double", "properties.revenue"), promotedColumn("traits_age", "bigint", "traits.age")}
+	require.Equal(t, both, r.promoted())
+	r.stop()
+
+	r.remove(lake.ColumnsKey(lake.EventLogsName))
+	r.remove(lake.ColumnsCopyKey(lake.EventLogsName, version))
+	r.start()
+	n := note(0, 1, "a")
+	n.Columns = version
+	r.publish(n)
+	line := r.await("new columns are not added to the table; its rows become visible all the same")
+	for _, says := range []string{lake.ColumnsKey(lake.EventLogsName), "with version 2", n.Manifest, "weir catalog repair"} {
+		require.Contains(t, line["err"], says)
+	}
+	r.await("offset committed", "next", 1)
+	require.Equal(t, []string{"a"}, r.partitions("eventlogs"))
+	require.Equal(t, both, r.promoted())
+}
+
+// Repair makes a registry that is gone anew from the table, as far as that proves it.
+func TestRepairOfTheRegistry(t *testing.T) {
+	s := newSunk(t)
+	s.register("properties.revenue: double")
+	version := s.register("traits.age: bigint", "properties_revenue__string")
+	was := s.columns
+	m := s.manifest(0, 1, "a")
+	m.Columns = version
+	body, err := codec.EncodeManifest(m)
+	require.NoError(t, err)
+	require.NoError(t, s.store.Put(t.Context(), m.Key, body))
+	s.commit(0, 1, flush.Done)
+	s.start()
+	s.await("created in Glue", "table", "eventlogs_raw")
+	s.stop()
+
+	key := lake.ColumnsKey(lake.EventLogsName)
+	s.remove(key)
+	cfg := ReconcileConfig{Lake: s.cfg.Lake, Database: s.cfg.Database}
+	report, err := Reconcile(t.Context(), cfg)
+	require.NoError(t, err)
+	require.Equal(t, 1, report.Counts[reconcile.ColumnsLost])
+	repaired := func(change ...func(*RepairConfig)) Repaired {
+		for _, r := range s.repair(change...) {
+			if r.What == "registry of columns "+key {
+				require.Contains(t, r.Was, fmt.Sprintf("written with version %d", version))
+				return r
+			}
+		}
+		return Repaired{}
+	}
+	require.Equal(t, reconcile.Result("would be restored"), repaired(func(c *RepairConfig) { c.DryRun = true }).Result)
+
+	held, err := s.glue.GetTable(t.Context(), s.cfg.Database, lake.EventLogsName)
+	require.NoError(t, err)
+	behind := held
+	behind.Parameters = maps.Clone(held.Parameters)
+	behind.Parameters["weir.columns_version"] = "1"
+	require.NoError(t, s.glue.UpdateTable(t.Context(), behind))
+	refused := repaired()
+	require.Equal(t, Refused, refused.Result)
+	require.Contains(t, refused.Why, "of version 1 only")
+	_, _, err = s.store.Get(t.Context(), key)
+	require.ErrorIs(t, err, s3.ErrNotFound)
+
+	again, err := s.glue.GetTable(t.Context(), s.cfg.Database, lake.EventLogsName)
+	require.NoError(t, err)
+	again.Parameters = held.Parameters
+	require.NoError(t, s.glue.UpdateTable(t.Context(), again))
+	require.Equal(t, reconcile.Restored, repaired().Result)
+	for _, key := range []string{key, lake.ColumnsCopyKey(lake.EventLogsName, version+1)} {
+		body, _, err = s.store.Get(t.Context(), key)
+		require.NoError(t, err)
+		now, err := promote.Decode(body)
+		require.NoError(t, err)
+		require.Equal(t, was.Columns, now.Columns)
+		require.Equal(t, version+1, now.Version)
+	}
+	require.Empty(t, repaired())
 }

@@ -13,10 +13,11 @@ import (
 	"weir/pkg/glue"
 	"weir/pkg/kafka"
 	"weir/pkg/lake"
+	"weir/pkg/promote"
+	"weir/pkg/promote/stored"
 	"weir/pkg/s3"
 	"weir/pkg/settings"
 	"weir/services/catalog/internal/change"
-	"weir/services/catalog/internal/follow"
 	"weir/services/catalog/internal/reconcile"
 )
 
@@ -113,9 +114,11 @@ func (c ReconcileConfig) open(ctx context.Context) (reconcile.Lake, error) {
 		return reconcile.Lake{}, err
 	}
 	l := change.NewLake(location, tables()...)
-	if l.Promoted, err = follow.ReadColumns(ctx, store); err != nil {
+	promoted, _, err := stored.Read(ctx, store, promote.Registry{})
+	if err != nil {
 		return reconcile.Lake{}, err
 	}
+	l.Promoted = promoted.Registry
 	progress := c.Progress
 	if progress == nil {
 		progress = func(string) {}

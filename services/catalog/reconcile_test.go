@@ -100,9 +100,9 @@ func (s *sunk) commitOffset(partition int32, at int64, metadata string) {
 	require.NoError(s.t, answer.Error())
 }
 
-func (s *sunk) remove(key string) {
-	loc := s.store.Location()
-	require.NoError(s.t, os.Remove(filepath.Join(parts.s3.Root(), loc.Bucket, loc.Key(key))))
+func (r *rig) remove(key string) {
+	loc := r.store.Location()
+	require.NoError(r.t, os.Remove(filepath.Join(parts.s3.Root(), loc.Bucket, loc.Key(key))))
 }
 
 func (s *sunk) gate() flush.Gate {

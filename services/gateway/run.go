@@ -353,7 +353,9 @@ func (g *gateway) close() {
 	}
 	g.untap()           // nobody reads on: the drain has ended every stream
 	if g.spill != nil { // after the clients: what they said last is noted
-		if err := g.spill.Close(); err != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), g.cfg.AckDeadline)
+		defer cancel()
+		if err := g.spill.Close(ctx); err != nil {
 			g.tel.Log.Warn("the spill could not be closed well", "err", err)
 		}
 	}

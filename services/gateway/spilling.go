@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"time"
@@ -95,13 +96,35 @@ func (g *gateway) noted() (t takes, known bool) {
 }
 
 // giveBack brings to Kafka what the spill holds, until ctx ends. Where it cannot, sources of which the spill holds
-// something are refused, so that nothing overtakes it; the others go on, and /readyz shows the spill's state.
+// something are refused, so that nothing overtakes it; the others go on, and /readyz shows the spill's state. A disk that
+// does not let itself be read holds up the end of the gateway for ack-deadline, no longer.
 func (g *gateway) giveBack(ctx context.Context) {
 	if g.spill == nil {
 		return
 	}
-	if err := g.producer.Replay(ctx, g.hangar.Budget); err != nil {
+	err, ended := leave(ctx, g.cfg.AckDeadline, func() error { return g.producer.Replay(ctx, g.hangar.Budget) })
+	if !ended {
+		err = fmt.Errorf("the disk of %s hangs", g.cfg.Spill)
+	}
+	if err != nil {
 		g.tel.Log.Error("the spill cannot be given back; what it holds stays on disk", "err", err)
+	}
+}
+
+// leave does something until it ends, or, where it has not ended patience after ctx has, leaves it: then it is still at it.
+func leave(ctx context.Context, patience time.Duration, do func() error) (err error, ended bool) {
+	done := make(chan error, 1)
+	go func() { done <- do() }()
+	select {
+	case err = <-done:
+		return err, true
+	case <-ctx.Done():
+	}
+	select {
+	case err = <-done:
+		return err, true
+	case <-time.After(patience):
+		return nil, false
 	}
 }
 

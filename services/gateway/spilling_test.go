@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -199,9 +200,12 @@ func TestSpillIsFull(t *testing.T) {
 		time.Sleep(2 * patience)
 		report := b.tel.Health.Report()
 		require.False(t, report.Ready, "%+v", report)
+		require.Equal(t, "down", b.shown("spill").State)
+		require.Contains(t, b.shown("spill").Error, "setting spill-size")
 		fault.Remove()
 		time.Sleep(10 * time.Second)
 		require.True(t, b.tel.Health.Report().Ready)
+		require.Equal(t, "up", b.shown("spill").State)
 		a, _ = b.post("after")
 		require.Equal(t, 200, a.status, a.body)
 		got := b.ids(b.cfg.Topic)["source1"]
@@ -209,6 +213,40 @@ func TestSpillIsFull(t *testing.T) {
 		for _, id := range got[:len(got)-1] {
 			require.True(t, want[id])
 		}
+	})
+}
+
+// shown is what /readyz says of a part.
+func (b *bubble) shown(name string) telemetry.DependencyReport {
+	all := b.tel.Health.Report().Dependencies
+	i := slices.IndexFunc(all, func(d telemetry.DependencyReport) bool { return d.Name == name })
+	require.GreaterOrEqual(b.t, i, 0, "%s in %+v", name, all)
+	return all[i]
+}
+
+// What the spill holds and cannot be read is shown, and takes the gateway out of no balancer: it is given back once it can be.
+func TestASpillThatCannotBeRead(t *testing.T) {
+	inBubble(t, spills(t), func(t *testing.T, b *bubble) {
+		c := b.broker()
+		fault := c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.NotEnoughReplicas, Count: -1})
+		for _, source := range []string{"source1", "foobar"} { // of the first Kafka's client has what is spilled: it is not read
+			a, _ := b.postFor(source, "spilled")
+			require.Equal(t, 200, a.status, a.body)
+		}
+		paths, err := filepath.Glob(filepath.Join(b.cfg.Spill, "*.spill"))
+		require.NoError(t, err)
+		require.Len(t, paths, 1)
+		require.NoError(t, os.Rename(paths[0], paths[0]+".away"))
+		require.NoError(t, os.Symlink(paths[0], paths[0])) // which cannot be opened
+		time.Sleep(time.Minute)
+		require.Equal(t, "down", b.shown("spill").State)
+		require.Contains(t, b.shown("spill").Error, "cannot be read now")
+		require.True(t, b.tel.Health.Report().Ready)
+		require.NoError(t, os.Rename(paths[0]+".away", paths[0]))
+		fault.Remove()
+		time.Sleep(time.Minute)
+		require.Equal(t, "up", b.shown("spill").State)
+		require.Equal(t, map[string][]string{"source1": {"spilled"}, "foobar": {"spilled"}}, b.ids(b.cfg.Topic))
 	})
 }
 
@@ -388,5 +426,25 @@ func TestLimitsCountWhatIsSpilled(t *testing.T) {
 		a, _ = b.post("4")
 		require.Equal(t, 429, a.status, a.body)
 		require.Equal(t, "rate_limited", a.code(t))
+	})
+}
+
+// What hangs is left once it had its time, and not before it is told to end.
+func TestWhatHangsIsLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hangs := make(chan struct{})
+		defer close(hangs)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		start := time.Now()
+		_, ended := leave(ctx, 5*time.Second, func() error { <-hangs; return nil })
+		require.False(t, ended)
+		require.Equal(t, time.Hour+5*time.Second, time.Since(start))
+
+		ctx, cancel = context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		err, ended := leave(ctx, 5*time.Second, func() error { <-ctx.Done(); time.Sleep(time.Second); return io.EOF })
+		require.True(t, ended)
+		require.ErrorIs(t, err, io.EOF)
 	})
 }

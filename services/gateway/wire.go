@@ -69,7 +69,7 @@ func wire(cfg Config, tel *telemetry.Telemetry, e edges) (_ *gateway, err error)
 	}
 	g.producer = produce.New(g.client, produce.Options{
 		Topics: []string{cfg.Topic, cfg.RejectedTopic}, Deadline: cfg.AckDeadline, Observe: g.metrics.delivered,
-		Spill: g.spill, Replayer: g.replayer, Reader: g.reader(e.client), Looked: g.metrics.looked, Returned: g.metrics.returned,
+		Spill: g.spill, Replayer: g.replayer, Limits: &g.limits, Reader: g.reader(e.client), Looked: g.metrics.looked, Returned: g.metrics.returned,
 	})
 	g.ingester = ingest.New(ingest.Options{
 		Lookup: g.sources.Lookup, Producer: g.producer, Topic: cfg.Topic, Rejected: cfg.RejectedTopic, Observe: g.ingested,
@@ -120,7 +120,7 @@ func (g *gateway) abandon() {
 		_ = g.listener.Close()
 	}
 	if g.spill != nil {
-		_ = g.spill.Close()
+		_ = g.spill.Close(context.Background()) // nothing is queued
 	}
 	if g.untap != nil {
 		g.untap()

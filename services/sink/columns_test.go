@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -250,3 +251,42 @@ func TestRefusesARegistryOfANewerWeir(t *testing.T) {
 	<-p.done
 	require.ErrorContains(t, p.err, "_weir/columns/eventlogs.json: the registry of columns has format 2: this weir reads 1, run a newer one")
 }
+
+// An operator deletes the registry: it comes back from its copy. With the copies gone too, a sink with another list does
+// not start, and says what is missing and what puts it back.
+func TestRegistryIsDeleted(t *testing.T) {
+	w := newWorld(t, 1)
+	promoting := func(text string) func(*Config) {
+		return func(c *Config) { require.NoError(t, c.Promote.UnmarshalText([]byte(text))) }
+	}
+	flushed := func(list string) *sinkProcess {
+		p := w.start(promoting(list))
+		w.produce(0, &kgo.Record{Key: []byte("a"), Value: []byte(`{"type":"track","traits":{"x":1,"y":"text"}}`)})
+		w.awaitFlushed()
+		require.NoError(t, p.end())
+		return p
+	}
+	key := lake.ColumnsKey(lake.EventLogsName)
+	flushed("traits.x: double")
+	was := w.registry()
+	w.remove(key)
+	p := flushed("traits.y: string")
+	require.Contains(t, p.log.String(), "the registry of columns was missing or an older version, and is put back")
+	now := w.registry()
+	require.Equal(t, was.Columns, now.Columns[:1])
+
+	w.remove(key)
+	for version := range now.Version {
+		w.remove(lake.ColumnsCopyKey(lake.EventLogsName, version+1))
+	}
+	p = w.start(promoting("traits.y: double"))
+	<-p.done
+	for _, says := range []string{key, fmt.Sprintf("written with version %d", now.Version), "/0/00000000000000000002-", "weir catalog repair"} {
+		require.ErrorContains(t, p.err, says)
+	}
+	require.NoError(t, w.store.Put(t.Context(), key, now.Encode()))
+	flushed("traits.y: double")
+	require.Equal(t, now.Columns, w.registry().Columns)
+}
+
+func (w *world) remove(key string) { require.NoError(w.t, os.Remove(w.path(key))) }

@@ -14,6 +14,7 @@ import (
 	"weir/pkg/flush"
 	"weir/pkg/kafka"
 	"weir/pkg/promote"
+	"weir/pkg/promote/stored"
 	"weir/pkg/s3"
 	"weir/pkg/telemetry"
 	"weir/services/sink/internal/group"
@@ -130,6 +131,9 @@ func (m *metrics) observe(fact any) {
 		m.repaired(ctx, f)
 	case worker.Abandoned:
 		m.abandoned.Add(ctx, f.Rows, m.topic)
+	case stored.Restored:
+		m.log.Warn("the registry of columns was missing or an older version, and is put back; a sink that was killed while it changed it leaves the same",
+			"key", f.Key, "version", f.Version)
 	case worker.Skipped:
 		m.suppressed.Add(ctx, f.Records, m.topic, label("layer", "manifest"))
 	default:

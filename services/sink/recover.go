@@ -117,10 +117,13 @@ func Recover(ctx context.Context, cfg RecoverConfig) ([]Recovered, error) {
 		return nil, err
 	}
 	registry := newColumns(store, worker.Retry{Observe: r.observe})
-	if err := registry.read(ctx); err != nil {
+	if err := registry.Read(ctx); err != nil {
 		return nil, err
 	}
-	events, err := registry.eventLogs(0, registry.known.All())
+	if err := registry.Complete(ctx); err != nil { // what is written again has the columns that it had
+		return nil, err
+	}
+	events, err := registry.eventLogs(0, registry.Known().All())
 	if err != nil {
 		return nil, err
 	}

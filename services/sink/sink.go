@@ -77,16 +77,16 @@ func Run(ctx context.Context, cfg Config, tel *telemetry.Telemetry) error {
 		return drained(ctx, err)
 	}
 	registry := newColumns(store, retry)
-	kept, err := registry.open(ctx, cfg.Promote.Paths)
+	kept, err := registry.Open(ctx, cfg.Promote.Paths)
 	if err != nil {
 		return drained(ctx, err)
 	}
 	m.kept(kept)
-	events, err := registry.eventLogs(int64(cfg.memory()), registry.known.Promoted(cfg.Promote.Paths))
+	events, err := registry.eventLogs(int64(cfg.memory()), registry.Known().Promoted(cfg.Promote.Paths))
 	if err != nil {
 		return err
 	}
-	again, err := registry.eventLogs(0, registry.known.All())
+	again, err := registry.eventLogs(0, registry.Known().All())
 	if err != nil {
 		return err
 	}

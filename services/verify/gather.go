@@ -10,6 +10,7 @@ import (
 	"weir/pkg/flush"
 	"weir/pkg/kafka"
 	"weir/pkg/lake"
+	"weir/pkg/manifests"
 	"weir/services/verify/internal/account"
 )
 
@@ -83,7 +84,7 @@ func (v *verifier) gather(ctx context.Context) ([]account.Partition, error) {
 func (v *verifier) explain(ctx context.Context, p *account.Partition) (err error) {
 	switch {
 	case !p.Committed:
-		p.Newest, err = v.newest(ctx, p.Owner)
+		p.Newest, _, err = manifests.Newest(ctx, v.store, p.Owner)
 	case p.StateErr == nil && p.State.Home != p.Home && p.State.Manifest != "":
 		var m manifest
 		m, err = v.readManifest(ctx, manifest{key: p.State.Manifest})

@@ -51,19 +51,6 @@ func (v *verifier) keys(ctx context.Context, o lake.Owner, first uint64) iter.Se
 	}
 }
 
-// newest is the key of the last manifest of a partition, "" if there is none. The
-// account needs it only where nothing says what was decided.
-func (v *verifier) newest(ctx context.Context, o lake.Owner) (string, error) {
-	newest := ""
-	for m, err := range v.keys(ctx, o, 0) {
-		if err != nil {
-			return "", err
-		}
-		newest = m.key
-	}
-	return newest, nil
-}
-
 // walk feeds the chain to the account, from the last manifest to the first, block by
 // block: only a manifest's successor says that it was decided.
 func (v *verifier) walk(ctx context.Context, l *account.Ledger) error {

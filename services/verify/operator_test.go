@@ -53,6 +53,21 @@ func TestWhatPeopleDo(t *testing.T) {
 			},
 		},
 		{
+			name: "the registry of columns was deleted",
+			bend: func(r *rig) (string, []string) {
+				r.made[1].Columns = 3
+				r.manifest(r.made[1])
+				return lake.ColumnsKey(lake.EventLogsName), []string{"files were written with version 3", r.made[1].Key, "weir catalog repair"}
+			},
+		},
+		{
+			name: "the registry of columns was changed",
+			bend: func(r *rig) (string, []string) {
+				r.put(lake.ColumnsKey(lake.EventLogsName), []byte("hello"))
+				return lake.ColumnsKey(lake.EventLogsName), []string{"the registry of columns cannot be used", "if it is damaged, delete it"}
+			},
+		},
+		{
 			name: "the commits were copied from another cluster",
 			bend: func(r *rig) (string, []string) {
 				loc := r.store.Location()

@@ -178,6 +178,9 @@ func (v *verifier) run(ctx context.Context, rows *rowCheck) (*Report, error) {
 	if err := v.objects(ctx); err != nil {
 		return nil, err
 	}
+	if err := v.columns(ctx); err != nil {
+		return nil, err
+	}
 	if v.cfg.Rows {
 		for _, l := range v.ledgers {
 			if err := rows.check(ctx, v, l); err != nil {

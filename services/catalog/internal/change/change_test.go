@@ -2,6 +2,7 @@ package change
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 
 	"weir/pkg/flush"
 	"weir/pkg/lake"
+	"weir/pkg/promote"
 )
 
 func cols(text string) []Column {
@@ -118,6 +120,37 @@ func TestMerge(t *testing.T) {
 	held.PartitionKeys = cols("dt:string")
 	_, _, err = Merge(held, want)
 	require.EqualError(t, err, "table eventlogs is partitioned by (dt), its files by (sourceid, dt)")
+}
+
+// The table says of which version of the registry it has all columns: none that it holds otherwise.
+func TestMergeNamesTheRegistry(t *testing.T) {
+	l := testLake()
+	registry, _, err := promote.Registry{}.Extend(promote.DefaultList().Paths)
+	require.NoError(t, err)
+	l.Promoted = registry
+	want := l.SpecOf(lake.EventLogs())
+	require.Equal(t, "1", want.Parameters[ParamColumns])
+	require.NotContains(t, l.SpecOf(lake.EventLogsRaw("zstd")).Parameters, ParamColumns)
+
+	held := Table{Columns: want.Columns, PartitionKeys: want.PartitionKeys, Parameters: map[string]string{ParamSchemaVersion: "3"}}
+	update, _, err := Merge(held, want) // of a weir that did not say
+	require.NoError(t, err)
+	require.Equal(t, &Update{Columns: want.Columns, Changes: update.Changes, Parameters: map[string]string{ParamColumns: "1"}}, update)
+	require.Empty(t, update.Changes)
+
+	for _, version := range []string{"1", "7"} {
+		held.Parameters[ParamColumns] = version
+		update, _, err = Merge(held, want)
+		require.NoError(t, err)
+		require.Nil(t, update)
+	}
+	delete(held.Parameters, ParamColumns)
+	held.Columns = slices.Clone(held.Columns)
+	held.Columns[len(held.Columns)-1].Type = "binary"
+	update, conflicts, err := Merge(held, want)
+	require.NoError(t, err)
+	require.Len(t, conflicts, 1)
+	require.Nil(t, update)
 }
 
 func TestNextVersion(t *testing.T) {

@@ -20,8 +20,9 @@ import (
 const (
 	ParamOwner         = "weir.owner"
 	ParamSchemaHash    = "weir.schema_hash"
-	ParamSchemaVersion = "weir.schema_version" // counts from 1, one for each change of the columns by weir
-	ParamPath          = "weir.path"           // of a promoted column: the keys that lead to its values
+	ParamSchemaVersion = "weir.schema_version"  // counts from 1, one for each change of the columns by weir
+	ParamColumns       = "weir.columns_version" // of the registry all of whose columns the table has
+	ParamPath          = "weir.path"            // of a promoted column: the keys that lead to its values
 	owner              = "weir-catalog"
 )
 
@@ -90,6 +91,9 @@ func (l Lake) SpecOf(t lake.Table) Spec {
 			s.Columns = append(s.Columns, Column{Name: c.Name, Type: c.Type.Glue(), Path: c.Path})
 		}
 	}
+	if s.Columns[len(s.Columns)-1].Path != "" {
+		s.Parameters[ParamColumns] = strconv.FormatInt(l.Promoted.Version, 10)
+	}
 	s.Parameters[ParamSchemaHash] = SchemaHash(s.Columns)
 	if t.Format == lake.Parquet {
 		s.parquet()
@@ -137,6 +141,15 @@ func SchemaHash(cols []Column) string {
 		h.Write([]byte(c.Name + "\x00" + c.Type + "\x00"))
 	}
 	return hex.EncodeToString(h.Sum(nil)[:8])
+}
+
+// ColumnsVersion is the version of the registry of which the table is known to have all columns; 0 = nobody knows.
+func ColumnsVersion(parameters map[string]string) int64 {
+	n, err := strconv.ParseInt(parameters[ParamColumns], 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 // nextVersion is the version after one that may have been edited by hand.

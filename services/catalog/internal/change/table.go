@@ -35,7 +35,7 @@ type ColumnChange struct {
 type Update struct {
 	Columns    []Column
 	Parameters map[string]string
-	Changes    []ColumnChange // never only conflicts
+	Changes    []ColumnChange // never conflicts; none where only parameters change
 }
 
 // Merge adds to a held table what the spec wants. update is nil if the table
@@ -47,17 +47,18 @@ func Merge(held Table, want Spec) (update *Update, conflicts []ColumnChange, err
 	merged, changes := MergeColumns(held.Columns, want.Columns)
 	conflicts = slices.DeleteFunc(slices.Clone(changes), func(c ColumnChange) bool { return c.Kind != Conflict })
 	changes = slices.DeleteFunc(changes, func(c ColumnChange) bool { return c.Kind == Conflict })
-	if len(changes) == 0 {
-		return nil, conflicts, nil
+	update = &Update{Columns: merged, Changes: changes, Parameters: make(map[string]string)}
+	if len(changes) > 0 {
+		update.Parameters[ParamSchemaHash] = SchemaHash(merged)
+		update.Parameters[ParamSchemaVersion] = nextVersion(held.Parameters[ParamSchemaVersion])
 	}
-	return &Update{
-		Columns: merged,
-		Changes: changes,
-		Parameters: map[string]string{
-			ParamSchemaHash:    SchemaHash(merged),
-			ParamSchemaVersion: nextVersion(held.Parameters[ParamSchemaVersion]),
-		},
-	}, conflicts, nil
+	if len(conflicts) == 0 && ColumnsVersion(held.Parameters) < ColumnsVersion(want.Parameters) {
+		update.Parameters[ParamColumns] = want.Parameters[ParamColumns]
+	}
+	if len(update.Parameters) == 0 {
+		update = nil
+	}
+	return update, conflicts, nil
 }
 
 // sameKeys refuses a table that somebody partitioned differently: its partitions

@@ -3,31 +3,37 @@ package follow
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"weir/pkg/flush"
 	"weir/pkg/lake"
 	"weir/pkg/promote"
-	"weir/pkg/s3"
+	"weir/pkg/promote/stored"
 )
 
+// unusableFor is how long a registry that cannot be used is left alone: every flush may name a version that it lacks.
+const unusableFor = time.Minute
+
 // look reads the registry of columns again where a flush was made with a newer one, or it was not read for long. One that
-// cannot be read holds nothing up: rows become visible, their new columns do not.
+// cannot be used, or is lost, holds nothing up: rows become visible, their new columns do not.
 func (f *Follower) look(ctx context.Context, notes []flush.Notification) error {
 	newer := time.Since(f.columns) >= tableTTL
 	for _, n := range notes {
 		newer = newer || n.Columns > f.settings.Lake.Promoted.Version
 	}
-	if !newer {
+	if !newer || time.Since(f.unusable) < unusableFor {
 		return nil
 	}
-	var promoted promote.Registry
+	var now promote.Settled
 	err := Retry(ctx, f.tell, Objects, func() (err error) {
-		promoted, err = ReadColumns(ctx, f.gates.store)
-		if errors.Is(err, ErrColumns) {
+		now, _, err = stored.Read(ctx, f.gates.store, f.settings.Lake.Promoted)
+		if err == nil {
+			err = lost(now.Registry, notes)
+		}
+		if errors.Is(err, stored.ErrUnusable) {
 			f.tell(Unlisted{Err: err})
-			promoted, err = f.settings.Lake.Promoted, nil
+			f.unusable = time.Now()
+			now.Registry, err = f.settings.Lake.Promoted, nil
 		}
 		return err
 	})
@@ -35,34 +41,20 @@ func (f *Follower) look(ctx context.Context, notes []flush.Notification) error {
 		return err
 	}
 	f.columns = time.Now()
-	if promoted.Version != f.settings.Lake.Promoted.Version {
-		f.settings.Lake.Promoted = promoted
+	if now.Version != f.settings.Lake.Promoted.Version {
+		f.settings.Lake.Promoted = now.Registry
 		delete(f.register.fresh, lake.EventLogsName)
 	}
 	return nil
 }
 
-// Getter is the part of the object store that the registry is read from.
-type Getter interface {
-	Get(ctx context.Context, key string) (body []byte, etag string, err error)
-}
-
-// ErrColumns is a registry of columns that is there and cannot be read. Trying again is of no use.
-var ErrColumns = errors.New("the registry of columns cannot be read")
-
-// ReadColumns reads the registry of promoted columns, which sinks write.
-func ReadColumns(ctx context.Context, store Getter) (promote.Registry, error) {
-	key := lake.ColumnsKey(lake.EventLogsName)
-	body, _, err := store.Get(ctx, key)
-	if errors.Is(err, s3.ErrNotFound) {
-		return promote.Registry{}, nil
+// lost names a registry that is gone, or older than what files were written with.
+func lost(known promote.Registry, notes []flush.Notification) error {
+	var used stored.Used
+	for _, n := range notes {
+		if n.Columns > used.Version {
+			used = stored.Used{Version: n.Columns, Manifest: n.Manifest}
+		}
 	}
-	if err != nil {
-		return promote.Registry{}, err
-	}
-	r, err := promote.Decode(body)
-	if err != nil {
-		return promote.Registry{}, fmt.Errorf("%w: %s: %w", ErrColumns, key, err)
-	}
-	return r, nil
+	return used.Lost(known)
 }

@@ -113,7 +113,7 @@ type (
 	}
 	// MissingObject is a file of a manifest that is not there.
 	MissingObject struct{ Manifest, Key string }
-	// Unlisted is a registry of columns that cannot be read: promoted columns that are newer stay out of Glue.
+	// Unlisted is a registry of columns that cannot be used, or is lost: promoted columns that are newer stay out of Glue.
 	Unlisted struct{ Err error }
 	// Rival is another catalog that writes the same gate memory.
 	Rival struct{ Key string }

@@ -220,13 +220,13 @@ func (w *world) Head(_ context.Context, key string) (s3.Object, error) {
 	return s3.Object{Key: key, Bytes: int64(len(o.body))}, nil
 }
 
-func (w *world) List(_ context.Context, prefix, _ string) iter.Seq2[s3.Object, error] {
+func (w *world) List(_ context.Context, prefix, startAfter string) iter.Seq2[s3.Object, error] {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	keys := slices.Sorted(maps.Keys(w.objects))
 	return func(yield func(s3.Object, error) bool) {
 		for _, key := range keys {
-			if strings.HasPrefix(key, prefix) && !yield(s3.Object{Key: key}, nil) {
+			if strings.HasPrefix(key, prefix) && key > startAfter && !yield(s3.Object{Key: key}, nil) {
 				return
 			}
 		}

@@ -50,6 +50,7 @@ type Follower struct {
 	register *registrar
 	tell     Observer
 	columns  time.Time // when the registry of columns was looked at
+	unusable time.Time // when it was looked at last and could not be used
 	rewind   string    // the table that was found to be gone; "" = none
 	read     int64     // of the flush topic: the offset after the last record that was dealt with
 	left     int64     // the offset that was committed last; -1 = not known

@@ -12,6 +12,7 @@ import (
 	"weir/pkg/flush"
 	"weir/pkg/flush/codec"
 	"weir/pkg/lake"
+	"weir/pkg/manifests"
 	"weir/pkg/s3"
 )
 
@@ -36,7 +37,7 @@ type flushes struct {
 // read reads every owner's manifests: those that the gate accepted are held against the
 // objects, those after it name objects that are on their way.
 func (f *flushes) read(ctx context.Context) error {
-	owners, err := f.owners(ctx)
+	owners, err := manifests.Owners(ctx, f.Store)
 	if err != nil {
 		return err
 	}
@@ -50,29 +51,6 @@ func (f *flushes) read(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// owners finds the directories of manifests, one request for each: a listing is left as
-// soon as it shows the next.
-func (f *flushes) owners(ctx context.Context) ([]lake.Owner, error) {
-	var all []lake.Owner
-	const state = "_weir/"
-	for after, more := "", true; more; {
-		more = false
-		for o, err := range f.Store.List(ctx, state, after) {
-			if err != nil {
-				return nil, err
-			}
-			owner, _, _, err := lake.ParseManifestKey(o.Key)
-			if err != nil {
-				continue
-			}
-			all = append(all, owner)
-			after, more = owner.ManifestDir()+"~", true // sorts after whatever stands in it
-			break
-		}
-	}
-	return all, nil
 }
 
 // keys lists an owner's manifests above a seq and up to another.

@@ -64,6 +64,7 @@ const (
 	GateStopped       Kind = "gate stopped"
 	GateUnreadable    Kind = "gate unreadable"
 	GateMissing       Kind = "gate missing"
+	ColumnsLost       Kind = "registry of columns lost" // files were written with a version that is not there
 )
 
 // Difference is one thing that two of them say differently.
@@ -117,6 +118,9 @@ func (l Lake) Reconcile(ctx context.Context) (*Report, error) {
 		return nil, err
 	}
 	if err := l.unnamed(ctx, objects, named.horizon, began, report); err != nil {
+		return nil, err
+	}
+	if err := l.registry(ctx, report); err != nil {
 		return nil, err
 	}
 	if err := l.glue(ctx, objects, report); err != nil {

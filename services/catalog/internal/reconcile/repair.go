@@ -33,9 +33,10 @@ type Result string
 
 // The results; with a dry run those that it would have.
 const (
-	Cleared Result = "cleared" // the partition passes again
-	Created Result = "created" // in Glue
-	Refused Result = "refused" // it is as it was: Why says what is missing
+	Cleared  Result = "cleared"  // the partition passes again
+	Created  Result = "created"  // in Glue
+	Restored Result = "restored" // in the lake
+	Refused  Result = "refused"  // it is as it was: Why says what is missing
 )
 
 // Repaired is what became of one thing that was not right.
@@ -58,20 +59,26 @@ type Repair struct {
 	done      []Repaired
 }
 
-// Run repairs what can be proved, gates first. What was done before an error is in the
+// Run repairs what can be proved: the registry of columns, which Glue is held against, gates, then Glue. What was done before an error is in the
 // result.
 func (r *Repair) Run(ctx context.Context) ([]Repaired, error) {
+	whole := len(r.Partitions) == 0
+	if whole {
+		if err := r.columns(ctx); err != nil {
+			return r.done, err
+		}
+	}
 	r.registrar = follow.NewRegistrar(r.Tables, r.Lake.Partitions, r.Database, r.Lake.Lake, r.fact)
 	all, err := r.gates(ctx)
 	if err != nil {
-		return nil, err
+		return r.done, err
 	}
 	for _, m := range all.sorted() {
 		if err := r.mend(ctx, m); err != nil {
 			return r.done, err
 		}
 	}
-	if len(r.Partitions) > 0 {
+	if !whole {
 		return r.done, nil
 	}
 	return r.done, r.glue(ctx)

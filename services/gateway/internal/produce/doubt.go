@@ -107,8 +107,7 @@ func (x *replay) collectDoubts() (*doubts, error) {
 		wanted: map[print][]place{}, taken: map[print]int{}, topics: map[string]bool{}, from: math.MaxInt64,
 		read: map[partition]int64{}, ends: map[partition]int64{},
 	}
-	x.parked = nil
-	x.p.opts.Spill.Rewind()
+	x.rewind()
 	defer x.p.opts.Spill.Rewind()
 	for limit := roundBytes; len(d.entries) < x.p.opts.Spill.Doubts(); {
 		list, end, need, err := x.p.opts.Spill.Next(limit)

@@ -1,13 +1,21 @@
 package produce
 
 import (
+	"bytes"
+	"fmt"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"weir/services/gateway/internal/spill"
+	"weir/services/gateway/internal/spill/segment"
 )
 
 // appends makes the broker append what it is sent and say that it does not know.
@@ -95,5 +103,86 @@ func TestLookUntilItSucceeds(t *testing.T) {
 		time.Sleep(time.Minute)
 		require.Equal(t, []string{"first", "second"}, s.values("a"))
 		require.False(t, s.log.Holds())
+	})
+}
+
+// A reading that is cut off goes on from where it came to: of records that are the same one is not found twice, which would
+// lose the other.
+func TestLookGoesOn(t *testing.T) {
+	const request = "r"
+	record := func(key, value string) kgo.Record {
+		return kgo.Record{
+			Topic: "events", Key: []byte(key), Value: []byte(value), Timestamp: time.Now().Add(-time.Minute).Truncate(time.Millisecond),
+			Headers: []Header{{Key: "weir-request-id", Value: []byte(request)}},
+		}
+	}
+	var readable func()
+	before := func(t *testing.T, s *stage, dir string) {
+		cl, err := s.client(kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)))
+		require.NoError(t, err)
+		defer cl.Close()
+		partitionOf := func(r kgo.Record) int32 {
+			require.NoError(t, cl.ProduceSync(t.Context(), &r).FirstErr())
+			return r.Partition
+		}
+		at := partitionOf(record("a", "same"))
+		other := "b"
+		for partitionOf(record(other, "once")) == at {
+			other += "b"
+		}
+		log, err := spill.Open(spill.Options{Dir: dir, Size: 1 << 30, Observe: func(spill.Commit) {}})
+		require.NoError(t, err)
+		for _, f := range []*Flight{{records: []kgo.Record{record("a", "same"), record("a", "same")}}, {records: []kgo.Record{record(other, "once")}}} {
+			n := len(f.records)
+			frame := f.encode(nil, segment.Request{At: 1, Open: true, Key: f.key(), Records: n}, everyRecord)
+			ticket, err := log.Put(frame, f.key(), n, true)
+			require.NoError(t, err)
+			require.NoError(t, log.Wait(ticket, nil))
+		}
+		require.NoError(t, log.Close(t.Context()))
+		readable = s.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Partitions: []int32{1 - at}, Err: kerr.UnknownServerError, Count: -1}).Remove
+	}
+	onStageAfter(t, before, func(t *testing.T, s *stage) {
+		time.Sleep(5 * time.Minute)
+		require.True(t, s.log.Holds())
+		readable()
+		time.Sleep(time.Minute)
+		require.False(t, s.log.Holds())
+		require.Equal(t, []string{"same", "same"}, s.values("a"))
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		require.Equal(t, []Look{{Requests: 2, Found: 2}}, s.looked)
+	})
+}
+
+// Kafka's client keeps what Kafka does not acknowledge for as long as that is away: a quarter of what the gateway may hold.
+// The rest goes to the disk at once.
+func TestTheClientHoldsAQuarter(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		require.NoError(t, s.deliver("first", "x"), "Kafka is there")
+		back := s.appends()
+		quarter := s.h.Budget.Limit() / 4
+		var requests sync.WaitGroup
+		for i := range 13 {
+			requests.Go(func() {
+				f, ok := s.h.Begin(fmt.Sprint("source", i), 6*300_000)
+				require.True(t, ok)
+				defer f.Release()
+				require.True(t, f.Room(6))
+				for range 6 {
+					f.Add("events", fmt.Append(nil, "source", i), bytes.Repeat([]byte("x"), 300_000), time.Now(), nil)
+				}
+				require.NoError(t, s.p.Deliver(f))
+			})
+			synctest.Wait()
+		}
+		require.False(t, s.p.away.Load(), "nobody has waited yet")
+		require.LessOrEqual(t, s.p.Buffered(), quarter)
+		require.Greater(t, s.p.Buffered(), quarter/2)
+		requests.Wait()
+		back()
+		time.Sleep(2 * time.Minute)
+		require.False(t, s.log.Holds())
+		require.EqualValues(t, 1+13*6, stored(s.cluster))
 	})
 }

@@ -58,6 +58,7 @@ type Options struct {
 	Observe  func(Delivery) // called once a request, before Wait returns
 	Spill    *spill.Log     // nil = off
 	Replayer *kgo.Client    // made with ReplayOptions, for what the spill gives back
+	Limits   *Limits        // of those options
 	// Reader makes a client that reads: what a killed process had on its way is looked for in the topics. nil = it is written again.
 	Reader   func(...kgo.Opt) (*kgo.Client, error)
 	Looked   func(Look)   // called once that is done

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"sync/atomic"
@@ -43,6 +44,8 @@ type replay struct {
 	atEnd  bool                 // everything was read
 	alone  int                  // requests to hand one by one, to find the one that Kafka refuses
 	stuck  map[string]time.Time // until when a source waits
+	passed map[string]bool      // sources of which the first request alone is parked: what follows of them is read again later
+	again  bool                 // it is later: one of those requests was taken
 
 	unmarked time.Time // since when the disk takes no marks; zero = it does
 }
@@ -50,12 +53,12 @@ type replay struct {
 // Replay gives what the spill holds to Kafka, in the order of each source, until ctx
 // ends. What it holds at once is charged to the budget.
 func (p *Producer) Replay(ctx context.Context, budget *Budget) error {
-	x := &replay{p: p, budget: budget, turned: map[string]bool{}, stuck: map[string]time.Time{}}
+	x := &replay{p: p, budget: budget, turned: map[string]bool{}, stuck: map[string]time.Time{}, passed: map[string]bool{}}
 	for ctx.Err() == nil {
 		pause, err := x.step(ctx)
 		if errors.Is(err, spill.ErrUnread) { // what was read of the round is read again
-			x.parked, pause = nil, retryPause
-			p.opts.Spill.Rewind()
+			pause = retryPause
+			x.rewind()
 		} else if err != nil {
 			return err
 		}
@@ -90,7 +93,7 @@ func (x *replay) step(ctx context.Context) (pause time.Duration, err error) {
 		return 0, err
 	}
 	if len(r.cargos) == 0 {
-		if len(x.parked) > 0 || !x.atEnd {
+		if len(x.parked) > 0 || !x.atEnd || x.again {
 			return retryPause, nil
 		}
 		clear(x.turned)
@@ -109,6 +112,7 @@ func (x *replay) step(ctx context.Context) (pause time.Duration, err error) {
 	x.send(r)
 	err = x.await(ctx, r)
 	if x.alone = max(x.alone-1, 0); err == nil || ctx.Err() != nil {
+		x.taken(r)
 		return 0, nil
 	}
 	x.back(r)
@@ -118,18 +122,6 @@ func (x *replay) step(ctx context.Context) (pause time.Duration, err error) {
 	}
 	x.p.lose(start, err)
 	return retryPause, nil
-}
-
-// refuse looks for the record that Kafka refuses, by handing the requests of the round one by one: those that share its
-// batch fail with it. Its source waits then, for a person: what it holds is not given up, nor overtaken.
-func (x *replay) refuse(r *round, err error) {
-	if len(r.cargos) > 1 {
-		x.alone = len(r.cargos)
-		return
-	}
-	key := r.cargos[0].entry.Key
-	x.stuck[key] = time.Now().Add(stuckPause)
-	x.p.opts.Returned(Return{Source: key, Err: err})
 }
 
 // gather reads the next round: what was parked first, then what follows.
@@ -142,6 +134,9 @@ func (x *replay) gather() (*round, error) {
 		r.most = 1
 	}
 	x.atEnd = false
+	if x.again {
+		x.rewind()
+	}
 	blocked := map[string]bool{}
 	for key, until := range x.stuck {
 		if blocked[key] = time.Now().Before(until); !blocked[key] {
@@ -173,8 +168,13 @@ func (x *replay) tellOldest(r *round) {
 // unpark takes what was parked and has not to wait any more.
 func (x *replay) unpark(r *round, blocked map[string]bool) error {
 	keep := x.parked[:0]
+	met := map[string]bool{} // of the sources that are passed over
 	for i := range x.parked {
 		e := x.parked[i]
+		if met[e.Key] {
+			continue
+		}
+		met[e.Key] = x.passed[e.Key]
 		if blocked[e.Key] || r.full() {
 			blocked[e.Key] = true
 			keep = append(keep, e)
@@ -184,11 +184,11 @@ func (x *replay) unpark(r *round, blocked map[string]bool) error {
 		if err != nil {
 			return err
 		}
-		if held && (e.Open || e.Doubt) {
+		x.again = x.again || !held && x.passed[e.Key]
+		if held && (e.Open || e.Doubt || !x.admit(r, &cargo{entry: e})) {
 			blocked[e.Key] = true
+			e.Request = nil
 			keep = append(keep, e)
-		} else if held {
-			r.add(e)
 		}
 	}
 	clear(x.parked[len(keep):])
@@ -208,13 +208,14 @@ func (x *replay) readOn(r *round, blocked map[string]bool) error {
 			continue
 		}
 		for _, e := range list {
-			if blocked[e.Key] || e.Open || e.Doubt || r.full() {
+			if x.passes(e.Key) {
+				continue
+			}
+			if blocked[e.Key] || e.Open || e.Doubt || r.full() || !x.admit(r, &cargo{entry: e}) {
 				blocked[e.Key] = true
 				e.Request = nil
 				x.parked = append(x.parked, e)
-				continue
 			}
-			r.add(e)
 		}
 		return nil
 	}
@@ -250,8 +251,8 @@ func (x *replay) send(r *round) {
 		x.turn(r)
 	}
 	for _, l := range r.cargos {
-		if err := l.unpack(x.p.opts.Topics); err != nil {
-			r.fail(err)
+		if l.unread != nil {
+			r.fail(l.unread)
 			l.records, l.index = nil, nil
 		}
 		x.hand(r, l)
@@ -285,7 +286,7 @@ func (x *replay) hand(r *round, l *cargo) {
 // turn makes new requests of the round's sources wait: behind the round there is nothing
 // but what is being spilled now.
 func (x *replay) turn(r *round) {
-	waits := map[string]bool{}
+	waits := maps.Clone(x.passed)
 	for _, e := range x.parked {
 		waits[e.Key] = true
 	}

@@ -28,6 +28,7 @@ type cargo struct {
 	records []kgo.Record
 	index   []int // of each record in its request
 	pending atomic.Int32
+	unread  error       // why it could not be unpacked
 	doubt   atomic.Bool // Kafka may have a record that its client failed
 }
 
@@ -36,10 +37,10 @@ func (r *round) full() bool { return r.bytes >= r.limit || len(r.cargos) >= r.mo
 // cost is what a round holds until Kafka's client let go of it.
 func (r *round) cost() int64 { return int64(r.bytes) + int64(r.records)*recordOverhead }
 
-func (r *round) add(e spill.Entry) {
-	r.cargos = append(r.cargos, &cargo{entry: e})
-	r.bytes += e.Size
-	r.records += e.Records
+func (r *round) add(l *cargo) {
+	r.cargos = append(r.cargos, l)
+	r.bytes += l.entry.Size
+	r.records += l.entry.Records
 }
 
 func (r *round) fail(err error) {

@@ -36,8 +36,9 @@ type stage struct {
 	mu       sync.Mutex
 	returned []Return
 	looked   []Look
-	closed   bool        // the log, by the test
-	lose     atomic.Bool // the next answer to a produce request
+	closed   bool           // the log, by the test
+	lose     atomic.Bool    // the next answer to a produce request
+	maxima   map[string]int // max.message.bytes, by topic; absent = the client's default
 
 	dir       string
 	stop      func()
@@ -80,9 +81,10 @@ func (s *stage) start(dir string) {
 		return cl
 	}
 	limits := new(Limits)
+	limits.Set(s.maxima)
 	s.p = New(client(ClientOptions(5*time.Second, s.h.Budget.Limit(), limits, true)), Options{
 		Topics: []string{"events", "rejected"}, Deadline: 5 * time.Second, Observe: func(Delivery) {},
-		Spill: s.log, Replayer: client(ReplayOptions(5*time.Second, limits)), Reader: s.client,
+		Spill: s.log, Replayer: client(ReplayOptions(5*time.Second, limits)), Limits: limits, Reader: s.client,
 		Looked: func(l Look) {
 			s.mu.Lock()
 			defer s.mu.Unlock()
@@ -107,7 +109,7 @@ func (s *stage) end() {
 	defer cancel()
 	_ = s.p.Close(ctx)
 	if !s.closed {
-		require.NoError(s.t, s.log.Close())
+		require.NoError(s.t, s.log.Close(context.Background()))
 	}
 }
 
@@ -373,7 +375,7 @@ func TestTheDiskTakesNothing(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		back := s.away()
 		require.NoError(t, s.deliver("a", "spilled"))
-		require.NoError(t, s.log.Close())
+		require.NoError(t, s.log.Close(t.Context()))
 		s.closed = true
 		start := time.Now()
 		require.ErrorIs(t, s.deliver("a", "behind it"), spill.ErrClosed, "it must not overtake")
@@ -414,7 +416,7 @@ func TestWhatAKilledProcessHadOnItsWay(t *testing.T) {
 					}
 				}
 				require.NoError(t, log.Hand(t.Context(), ids))
-				require.NoError(t, log.Close())
+				require.NoError(t, log.Close(t.Context()))
 				cl, err := s.client(kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)))
 				require.NoError(t, err)
 				defer cl.Close()
@@ -488,7 +490,7 @@ func BenchmarkDeliver(b *testing.B) {
 			if withSpill {
 				o.Spill, err = spill.Open(spill.Options{Dir: b.TempDir(), Size: 1 << 30, Observe: func(spill.Commit) {}})
 				require.NoError(b, err)
-				defer o.Spill.Close()
+				defer func() { _ = o.Spill.Close(b.Context()) }()
 			}
 			p := New(client, o)
 			defer p.Close(context.Background())

@@ -1,6 +1,7 @@
 package spill
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -269,12 +270,17 @@ func (l *Log) seal() {
 }
 
 // Close writes what is queued and gives the directory back. What is held stays for the
-// next process.
-func (l *Log) Close() error {
+// next process. ErrLate: ctx ended before the disk had taken it. Then the directory stays this process's, which still
+// writes there; Close may be called again.
+func (l *Log) Close(ctx context.Context) error {
 	l.mu.Lock()
 	l.closing = true
 	l.mu.Unlock()
 	poke(l.wake)
-	<-l.ended
-	return errors.Join(l.failed, l.dir.Close(), l.lock.Close())
+	select {
+	case <-l.ended:
+		return errors.Join(l.failed, l.dir.Close(), l.lock.Close())
+	case <-ctx.Done():
+		return fmt.Errorf("close the spill %s: %w: look at its disk; what was answered with 200 is on it", l.opts.Dir, ErrLate)
+	}
 }

@@ -21,6 +21,9 @@ func Open(o Options) (*Log, error) {
 	if o.create == nil {
 		o.create = createFile
 	}
+	if o.sync == nil {
+		o.sync = syncFile
+	}
 	if o.Queue == 0 {
 		o.Queue = o.Size
 	}
@@ -229,7 +232,7 @@ func (l *Log) cut(p *piece, data []byte, valid, beyond int, last bool) error {
 		if !last {
 			return nil
 		}
-		return syncFile(p.path) // a kill may have left marks in the page cache, and segments are about to follow
+		return l.opts.sync(p.path) // a kill may have left marks in the page cache, and segments are about to follow
 	}
 	if beyond >= 0 || !last {
 		where := "to the end of the file"

@@ -46,6 +46,7 @@ type Options struct {
 	Observe func(Commit) // called by the one goroutine that writes
 
 	create func(path string) (file, error) // nil = on the file system; tests put faults here
+	sync   func(path string) error         // of a segment that is complete; nil = as above
 }
 
 // Commit is one write of the requests that waited for it.

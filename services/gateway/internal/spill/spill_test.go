@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -91,7 +92,7 @@ func TestThereAndBack(t *testing.T) {
 	held, _ = l.Held([]byte("c"))
 	require.False(t, held)
 	require.Greater(t, len(segments(t, o.Dir)), 2)
-	require.NoError(t, l.Close())
+	require.NoError(t, l.Close(t.Context()))
 
 	l = open(t, o)
 	require.Equal(t, 40, l.Stats().Requests)
@@ -101,7 +102,7 @@ func TestThereAndBack(t *testing.T) {
 		require.NoError(t, l.Hand(t.Context(), []segment.ID{e.ID}))
 		l.Settle(e.Ref, nil)
 	}
-	require.NoError(t, l.Close())
+	require.NoError(t, l.Close(t.Context()))
 
 	l = open(t, o)
 	require.Equal(t, 7, l.Stats().Requests, "what was settled stays so")
@@ -110,7 +111,7 @@ func TestThereAndBack(t *testing.T) {
 	for _, e := range entries {
 		l.Settle(e.Ref, nil)
 	}
-	require.NoError(t, l.Close())
+	require.NoError(t, l.Close(t.Context()))
 	require.Empty(t, segments(t, o.Dir))
 	require.Zero(t, l.Stats().Bytes)
 	held, _ = l.Held([]byte("a"))
@@ -123,8 +124,8 @@ func TestLock(t *testing.T) {
 	l := open(t, o)
 	_, err := Open(o)
 	require.ErrorContains(t, err, "another gateway")
-	require.NoError(t, l.Close())
-	require.NoError(t, open(t, o).Close())
+	require.NoError(t, l.Close(t.Context()))
+	require.NoError(t, open(t, o).Close(t.Context()))
 }
 
 // Many requests share one fsync.
@@ -149,7 +150,7 @@ func TestGroupCommit(t *testing.T) {
 	group.Wait()
 	require.EqualValues(t, 3, disk.syncs.Load(), "the head, the first, and all others")
 	disk.release()
-	require.NoError(t, l.Close())
+	require.NoError(t, l.Close(t.Context()))
 }
 
 // Whoever waits too long is told so; the frame may still become durable.
@@ -166,7 +167,7 @@ func TestSlowDisk(t *testing.T) {
 	l.Resolve(ticket, nil) // Kafka had it meanwhile
 	disk.release()
 	require.NoError(t, l.Wait(ticket, nil))
-	require.NoError(t, l.Close())
+	require.NoError(t, l.Close(t.Context()))
 	require.Zero(t, l.Stats().Requests)
 	require.Empty(t, segments(t, o.Dir))
 }
@@ -194,7 +195,7 @@ func TestQueue(t *testing.T) {
 		require.NoError(t, l.Wait(ticket, nil))
 	}
 	require.NoError(t, l.Able())
-	require.NoError(t, l.Close())
+	require.NoError(t, l.Close(t.Context()))
 }
 
 func TestFull(t *testing.T) {
@@ -216,11 +217,11 @@ func TestFull(t *testing.T) {
 	for _, e := range entries {
 		l.Settle(e.Ref, nil)
 	}
-	require.NoError(t, l.Close())
+	require.NoError(t, l.Close(t.Context()))
 	l = open(t, o)
 	require.NoError(t, l.Able())
 	require.NoError(t, put(l, "a", "again"))
-	require.NoError(t, l.Close())
+	require.NoError(t, l.Close(t.Context()))
 }
 
 // disk is a file system with faults.
@@ -326,11 +327,11 @@ func TestNoRoomOnDisk(t *testing.T) {
 		kept = append(kept, "after")
 		_, got := rest(t, l)
 		require.Equal(t, kept, got["a"], "with room for %d bytes", left)
-		require.NoError(t, l.Close())
+		require.NoError(t, l.Close(t.Context()))
 		l = open(t, options(o.Dir))
 		_, got = rest(t, l)
 		require.Equal(t, kept, got["a"])
-		require.NoError(t, l.Close())
+		require.NoError(t, l.Close(t.Context()))
 	}
 }
 
@@ -352,7 +353,7 @@ func TestFsyncFails(t *testing.T) {
 	entries, got := rest(t, l)
 	require.Equal(t, []string{"before"}, got["a"], "what was durable is given back")
 	l.Settle(entries[0].Ref, nil)
-	require.ErrorIs(t, l.Close(), broken)
+	require.ErrorIs(t, l.Close(t.Context()), broken)
 	held, _ := l.Held([]byte("a"))
 	require.False(t, held)
 }
@@ -394,7 +395,7 @@ func TestKillAtEveryEffect(t *testing.T) {
 			l.Settle(e.Ref, nil)
 		}
 	}
-	require.NoError(t, l.Close())
+	require.NoError(t, l.Close(t.Context()))
 	require.Greater(t, len(moments), 2*n)
 	for _, m := range moments {
 		l := open(t, options(m.dir))
@@ -409,7 +410,7 @@ func TestKillAtEveryEffect(t *testing.T) {
 			require.Equal(t, value(first+i), v)
 		}
 		require.GreaterOrEqual(t, first+len(got["a"]), m.acked, "nothing is missing at the end")
-		require.NoError(t, l.Close())
+		require.NoError(t, l.Close(t.Context()))
 	}
 }
 
@@ -420,7 +421,7 @@ func TestTornEnd(t *testing.T) {
 	for i := range 3 {
 		require.NoError(t, put(l, "a", fmt.Sprint(i)))
 	}
-	require.NoError(t, l.Close())
+	require.NoError(t, l.Close(t.Context()))
 	path := segments(t, dir)[0]
 	data, err := os.ReadFile(path)
 	require.NoError(t, err)
@@ -430,11 +431,11 @@ func TestTornEnd(t *testing.T) {
 		_, got := rest(t, l)
 		require.LessOrEqual(t, len(got["a"]), 2)
 		require.NoError(t, put(l, "a", "new"))
-		require.NoError(t, l.Close())
+		require.NoError(t, l.Close(t.Context()))
 		l = open(t, options(dir))
 		_, again := rest(t, l)
 		require.Equal(t, append(got["a"], "new"), again["a"], "cut at %d", n)
-		require.NoError(t, l.Close())
+		require.NoError(t, l.Close(t.Context()))
 		for _, path := range segments(t, dir) {
 			require.NoError(t, os.Remove(path))
 		}
@@ -450,7 +451,7 @@ func TestDamage(t *testing.T) {
 	for i := range 40 {
 		require.NoError(t, put(l, "a", fmt.Sprint(i, string(make([]byte, 4000)))))
 	}
-	require.NoError(t, l.Close())
+	require.NoError(t, l.Close(t.Context()))
 	paths := segments(t, dir)
 	require.Len(t, paths, 3)
 	last := len(paths) - 1
@@ -479,7 +480,7 @@ func TestDamage(t *testing.T) {
 	}
 	l = open(t, o)
 	require.Equal(t, 40, l.Stats().Requests, "nothing of it was cut off")
-	require.NoError(t, l.Close())
+	require.NoError(t, l.Close(t.Context()))
 }
 
 // A part of a request that came back stays so over a start.
@@ -499,7 +500,7 @@ func TestParts(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, held)
 	l.Resolve(ticket, segment.Missing(nil).Add(1, 3))
-	require.NoError(t, l.Close())
+	require.NoError(t, l.Close(t.Context()))
 	l = open(t, o)
 	entries, _ = rest(t, l)
 	require.Len(t, entries, 1)
@@ -515,7 +516,7 @@ func TestParts(t *testing.T) {
 	held, err = l.Load(&entries[0])
 	require.NoError(t, err)
 	require.False(t, held)
-	require.NoError(t, l.Close())
+	require.NoError(t, l.Close(t.Context()))
 	require.Empty(t, segments(t, o.Dir))
 }
 
@@ -534,7 +535,7 @@ func TestDoubts(t *testing.T) {
 	require.NoError(t, l.Hand(t.Context(), []segment.ID{entries[1].ID, entries[2].ID, entries[3].ID}))
 	l.Settle(entries[1].Ref, nil)
 	l.Settle(entries[2].Ref, segment.Missing(nil).Add(0, 1))
-	require.NoError(t, l.Close())
+	require.NoError(t, l.Close(t.Context()))
 	for range 2 { // nothing was found out: it stays so
 		l = open(t, o)
 		require.Equal(t, 2, l.Doubts())
@@ -547,7 +548,7 @@ func TestDoubts(t *testing.T) {
 			doubts[e.ID] = e.Doubt
 		}
 		require.Equal(t, map[segment.ID]bool{1: true, 3: false, 4: true, 5: false}, doubts)
-		require.NoError(t, l.Close())
+		require.NoError(t, l.Close(t.Context()))
 	}
 }
 
@@ -571,7 +572,7 @@ func TestTurn(t *testing.T) {
 	held, turn = l.Held([]byte("a"))
 	require.False(t, held)
 	require.Nil(t, turn)
-	require.NoError(t, l.Close())
+	require.NoError(t, l.Close(t.Context()))
 }
 
 // A segment may go while it is about to be read, because late acknowledgements settled all of it.
@@ -598,7 +599,7 @@ func TestReadWhatGoes(t *testing.T) {
 	require.NoError(t, l.Able())
 	require.ErrorIs(t, l.readFailed(newest, os.ErrNotExist), os.ErrNotExist)
 	require.ErrorIs(t, l.Able(), os.ErrNotExist, "it was not given back, and cannot be read")
-	require.Error(t, l.Close())
+	require.Error(t, l.Close(t.Context()))
 }
 
 func BenchmarkPut(b *testing.B) {
@@ -628,7 +629,7 @@ func BenchmarkPut(b *testing.B) {
 				}
 			})
 			b.ReportMetric(float64(c.events)*float64(b.N)/b.Elapsed().Seconds(), "events/s")
-			require.NoError(b, l.Close())
+			require.NoError(b, l.Close(b.Context()))
 		})
 	}
 }
@@ -647,11 +648,11 @@ func TestNoRoomForAMark(t *testing.T) {
 	require.False(t, entries[0].Open)
 	d.left = 0
 	require.NoError(t, put(l, "a", "second"))
-	require.NoError(t, l.Close())
+	require.NoError(t, l.Close(t.Context()))
 	l = open(t, options(o.Dir))
 	require.Equal(t, 1, l.Doubts(), "the mark stands")
 	l.Rewind()
-	require.NoError(t, l.Close())
+	require.NoError(t, l.Close(t.Context()))
 }
 
 // A disk that hangs holds nobody up who gives back, once his time is over.
@@ -671,7 +672,61 @@ func TestAHungDiskHoldsUpNoHand(t *testing.T) {
 	cancel()
 	require.ErrorIs(t, l.Hand(ctx, []segment.ID{1}), context.Canceled)
 	d.release()
-	require.NoError(t, l.Close())
+	require.NoError(t, l.Close(t.Context()))
+}
+
+// A killed process may have left marks of its newest segment in the page cache only: they are on the disk before anything
+// follows them, and where they cannot be, nothing does.
+func TestTheLastSegmentIsSyncedAtTheStart(t *testing.T) {
+	o := options(t.TempDir())
+	o.Size = 1 << 20 // segments of 64 KiB
+	l := open(t, o)
+	for i := range 3 {
+		require.NoError(t, put(l, "a", fmt.Sprint(i, strings.Repeat("x", 50<<10))))
+	}
+	require.NoError(t, l.Close(t.Context()))
+	all := segments(t, o.Dir)
+	require.Len(t, all, 3)
+	var synced []string
+	o.sync = func(path string) error {
+		synced = append(synced, path)
+		return syncFile(path)
+	}
+	l = open(t, o)
+	require.Equal(t, all[2:], synced)
+	require.NoError(t, l.Close(t.Context()))
+
+	broken := errors.New("the disk is broken")
+	o.sync = func(string) error { return broken }
+	_, err := Open(o)
+	require.ErrorIs(t, err, broken)
+	require.Equal(t, all, segments(t, o.Dir))
+}
+
+// A disk that hangs does not hold up the end of its gateway for ever, and the folder is not another's until it goes on.
+func TestAHungDiskIsLeft(t *testing.T) {
+	o := options(t.TempDir())
+	d := &disk{gate: make(chan struct{}, 1)}
+	d.gate <- struct{}{} // the head's
+	o.create = d.create
+	l := open(t, o)
+	at := d.syncing()
+	ticket, err := l.Put(frameOf("a", "first", false), []byte("a"), 1, false)
+	require.NoError(t, err)
+	<-at
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	err = l.Close(ctx)
+	require.ErrorIs(t, err, ErrLate)
+	require.ErrorContains(t, err, o.Dir)
+	_, err = l.Put(frameOf("a", "late", false), []byte("a"), 1, false)
+	require.ErrorIs(t, err, ErrClosed)
+	_, err = Open(options(o.Dir))
+	require.ErrorContains(t, err, "another gateway uses it")
+	d.release()
+	require.NoError(t, l.Close(t.Context()))
+	require.NoError(t, l.Wait(ticket, nil))
+	require.NoError(t, open(t, options(o.Dir)).Close(t.Context()))
 }
 
 // A segment that cannot be opened for a while, to read or to write, ends nothing.
@@ -701,5 +756,5 @@ func TestNoHandle(t *testing.T) {
 	_, got := rest(t, l)
 	require.Equal(t, []string{"first", "second"}, got["a"])
 	require.NoError(t, l.Unread())
-	require.NoError(t, l.Close())
+	require.NoError(t, l.Close(t.Context()))
 }

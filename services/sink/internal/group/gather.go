@@ -11,6 +11,7 @@ import (
 	"weir/pkg/flush/codec"
 	"weir/pkg/kafka"
 	"weir/pkg/lake"
+	"weir/pkg/manifests"
 	"weir/pkg/s3"
 	"weir/services/sink/internal/worker"
 )
@@ -168,55 +169,13 @@ func (s *session) marks(ctx context.Context) (map[int32]flush.Mark, error) {
 	return newest, nil
 }
 
-// newestManifest finds the key of the manifest with the highest seq, "" where there is
-// none. It asks what comes after a seq, first in growing steps, then in halves, because
-// a partition may have hundreds of thousands.
+// newestManifest finds the key of the manifest with the highest seq, "" where there is none.
 func (s *session) newestManifest(ctx context.Context, owner lake.Owner) (key string, err error) {
 	err = s.g.retry.Do(ctx, worker.DependencyS3, "look for manifests", func() error {
-		key, err = s.bisect(ctx, owner)
+		key, _, err = manifests.Newest(ctx, s.g.c.Store, owner)
 		return err
 	})
 	return key, err
-}
-
-func (s *session) bisect(ctx context.Context, owner lake.Owner) (string, error) {
-	found, seq, err := s.manifestAfter(ctx, owner, 0)
-	if err != nil || found == "" {
-		return "", err
-	}
-	step, none := uint64(1), uint64(0) // none: a seq after which there is nothing; 0 = not known
-	for none == 0 || none > seq {
-		probe := seq + step
-		if none != 0 {
-			probe = seq + (none-seq)/2
-		}
-		next, at, err := s.manifestAfter(ctx, owner, probe)
-		switch {
-		case err != nil:
-			return "", err
-		case next != "":
-			found, seq, step = next, at, 2*step
-		case probe == seq:
-			return found, nil
-		default:
-			none = probe
-		}
-	}
-	return found, nil
-}
-
-// manifestAfter is the first manifest whose seq is above after.
-func (s *session) manifestAfter(ctx context.Context, owner lake.Owner, after uint64) (string, uint64, error) {
-	from := fmt.Sprintf("%s%020d.", owner.ManifestDir(), after) // '.' sorts after '-': past every manifest of that seq
-	for o, err := range s.g.c.Store.List(ctx, owner.ManifestDir(), from) {
-		if err != nil {
-			return "", 0, err
-		}
-		if _, seq, _, err := lake.ParseManifestKey(o.Key); err == nil {
-			return o.Key, seq, nil
-		}
-	}
-	return "", 0, nil
 }
 
 // confirm tells whether want is still what is committed for a partition.

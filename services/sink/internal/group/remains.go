@@ -14,6 +14,7 @@ import (
 	"weir/pkg/flush/codec"
 	"weir/pkg/kafka"
 	"weir/pkg/lake"
+	"weir/pkg/manifests"
 	"weir/pkg/s3"
 	"weir/services/sink/internal/worker"
 )
@@ -94,12 +95,8 @@ func (s *session) surveyLake(ctx context.Context, r *flush.Remains) error {
 	if offset, unreadable := worker.StartedOffset(body); err == nil && unreadable == nil {
 		r.Started = offset
 	}
-	newest, err := s.bisect(ctx, r.Owner)
+	newest, seq, err := manifests.Newest(ctx, s.g.c.Store, r.Owner)
 	if err != nil || newest == "" {
-		return err
-	}
-	_, seq, _, err := lake.ParseManifestKey(newest)
-	if err != nil {
 		return err
 	}
 	from := ""

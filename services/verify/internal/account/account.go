@@ -27,6 +27,7 @@ const (
 	WrongRows Kind = "wrong-rows" // an object holds other rows than its manifest says
 	Unread    Kind = "unreadable" // an object that cannot be read
 	Unowned   Kind = "unowned"    // the lake has no word of who owns the topic: no sink has ever started on it (a note where one has)
+	Columns   Kind = "columns"    // files were written with a version of the registry of columns that is gone, or cannot be used
 )
 
 // What is worth knowing, and no fault.

@@ -1,4 +1,4 @@
-package group
+package manifests
 
 import (
 	"context"
@@ -16,7 +16,6 @@ import (
 
 // shelf is a store that holds nothing but keys.
 type shelf struct {
-	Store
 	keys  []string
 	lists int
 }
@@ -42,9 +41,11 @@ func TestNewestManifest(t *testing.T) {
 			shelf.keys = append(shelf.keys, owner.ManifestKey(seq, fmt.Sprintf("id-%d", i)))
 		}
 		slices.Sort(shelf.keys)
-		s := &session{g: &Group{c: Config{Store: shelf}}}
-		key, err := s.bisect(t.Context(), owner)
+		key, seq, err := Newest(t.Context(), shelf, owner)
 		require.NoError(t, err)
+		if _, of, _, err := lake.ParseManifestKey(key); err == nil {
+			require.Equal(t, of, seq)
+		}
 		return key, shelf.lists
 	}
 	key, _ := find(nil)
@@ -62,4 +63,24 @@ func TestNewestManifest(t *testing.T) {
 			rt.Fatalf("%d listings for %v", lists, seqs)
 		}
 	})
+}
+
+// Every owner is found, whatever else stands beside its manifests.
+func TestOwners(t *testing.T) {
+	var want []lake.Owner
+	shelf := &shelf{keys: []string{
+		lake.ColumnsKey(lake.EventLogsName), lake.ColumnsCopyKey(lake.EventLogsName, 3), lake.OwnersKey(lake.TopicID{1}), lake.GateKey("weir", lake.TopicID{1}), "eventlogs/x",
+	}}
+	for _, group := range []string{"a", "weir-sink", "zz"} {
+		for p := range int32(12) {
+			o := lake.Owner{Group: group, Topic: "t", TopicID: lake.TopicID{1}, Partition: p}
+			want = append(want, o)
+			shelf.keys = append(shelf.keys, o.StartedKey(), o.ManifestKey(1, "x"), o.ManifestKey(1<<40, "y"))
+		}
+	}
+	slices.Sort(shelf.keys)
+	got, err := Owners(t.Context(), shelf)
+	require.NoError(t, err)
+	require.ElementsMatch(t, want, got)
+	require.Equal(t, len(want)+1, shelf.lists)
 }
