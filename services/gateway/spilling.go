@@ -102,7 +102,7 @@ func (g *gateway) giveBack(ctx context.Context) {
 	if g.spill == nil {
 		return
 	}
-	err, ended := leave(ctx, g.cfg.AckDeadline, func() error { return g.producer.Replay(ctx, g.hangar.Budget) })
+	ended, err := leave(ctx, g.cfg.AckDeadline, func() error { return g.producer.Replay(ctx, g.hangar.Budget) })
 	if !ended {
 		err = fmt.Errorf("the disk of %s hangs", g.cfg.Spill)
 	}
@@ -112,19 +112,19 @@ func (g *gateway) giveBack(ctx context.Context) {
 }
 
 // leave does something until it ends, or, where it has not ended patience after ctx has, leaves it: then it is still at it.
-func leave(ctx context.Context, patience time.Duration, do func() error) (err error, ended bool) {
+func leave(ctx context.Context, patience time.Duration, do func() error) (ended bool, err error) {
 	done := make(chan error, 1)
 	go func() { done <- do() }()
 	select {
 	case err = <-done:
-		return err, true
+		return true, err
 	case <-ctx.Done():
 	}
 	select {
 	case err = <-done:
-		return err, true
+		return true, err
 	case <-time.After(patience):
-		return nil, false
+		return false, nil
 	}
 }
 

@@ -363,7 +363,7 @@ func (h *history) step(depth int) {
 
 // Whatever happens, nothing that files may have been written with ever means something else.
 func TestAnyHistory(t *testing.T) {
-	for seed := range uint64(100) {
+	for seed := range uint64(60) {
 		h := &history{world: newWorld(t), rnd: rand.New(rand.NewPCG(seed, 5))}
 		for range 40 {
 			h.step(0)
