@@ -19,6 +19,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"weir/pkg/kafka"
 	"weir/services/gateway/internal/spill"
 )
 
@@ -113,7 +114,8 @@ func (l *Limits) batch(topic string) int32 {
 //     long after its client was told to send it again.
 //   - Nothing cancels a record: the client would fail every record of the partition.
 //   - Keys are hashed as every Kafka client hashes them, so that a producer that
-//     writes to Kafka itself puts the same source on the same partition.
+//     writes to Kafka itself puts the same source on the same partition; those of a hot
+//     source follow from its lane (kafka.Partitioner).
 //   - A partition whose leader moved is looked up again well within the deadline.
 //   - Buffered records are bounded a second time here, over the byte budget.
 //   - With a spill there is no delivery timeout, and a topic that is away fails nothing: the client may give up a record
@@ -145,7 +147,7 @@ func commonOptions(deadline time.Duration, limits *Limits) []kgo.Opt {
 		kgo.MetadataMinAge(max(deadline/20, 10*time.Millisecond)),
 		kgo.ProducerLinger(2 * time.Millisecond),
 		kgo.ProducerBatchCompression(kgo.Lz4Compression(), kgo.SnappyCompression(), kgo.NoCompression()),
-		kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)),
+		kgo.RecordPartitioner(kafka.Partitioner()),
 		kgo.ProducerBatchMaxBytesFn(limits.batch),
 	}
 }
