@@ -149,7 +149,7 @@ func (g *gateway) openSources(more []kgo.Opt) (err error) {
 	g.mirror = &source.Mirror{
 		Path: g.cfg.SourcesCopy, Report: g.mirrored,
 		Open: func(ctx context.Context) (*source.Topic, error) {
-			return source.CreateTopic(ctx, opts, g.cfg.layout().Sources(g.cfg.SourcesTopic))
+			return source.CreateTopic(ctx, opts, g.cfg.layout().Compacted(g.cfg.SourcesTopic))
 		},
 	}
 	return nil
