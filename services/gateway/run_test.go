@@ -121,14 +121,13 @@ func TestSourcesAreReloaded(t *testing.T) {
 	rewrite("sources: [{id: source1, write_key: oops}]")
 	<-refused
 	require.Equal(t, 200, w.batch(track("b")).status)
-	require.Equal(t, "sources", w.tel.Health.Report().Dependencies[1].Name)
-	require.Equal(t, "down", w.tel.Health.Report().Dependencies[1].State)
+	require.Equal(t, "down", dependency(w.tel, "sources").State)
 
 	refused = w.logs.next("there is no source in it")
 	rewrite("")
 	<-refused
 	require.Equal(t, 200, w.batch(track("b")).status)
-	require.Equal(t, "down", w.tel.Health.Report().Dependencies[1].State)
+	require.Equal(t, "down", dependency(w.tel, "sources").State)
 
 	reloaded := w.logs.next("sources reloaded")
 	rewrite("sources: [{id: source1, write_keys: [key-new]}]")

@@ -54,6 +54,9 @@ func wire(cfg Config, tel *telemetry.Telemetry, e edges) (_ *gateway, err error)
 	if g.metrics, err = newMetrics(tel, cfg, observed{g.hangar.Budget, g.sources, g.certs}); err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
+	if err = g.openFanout(e.client); err != nil {
+		return nil, err
+	}
 	if err = g.openTail(); err != nil {
 		return nil, err
 	}

@@ -38,7 +38,7 @@ var (
 type Delivery struct {
 	Topic   string        // of the events
 	Records int           // events and rejected events
-	Took    time.Duration // from Send to the last outcome
+	Took    time.Duration // from Enter to the last outcome
 	Spilled bool          // into the spill, where they wait for Kafka
 	Err     error         // nil = all of them are durable
 }
@@ -55,7 +55,7 @@ type Return struct {
 // Options of a Producer.
 type Options struct {
 	Topics   []string       // of the events, then of the rejected events
-	Deadline time.Duration  // from Send until ErrLate
+	Deadline time.Duration  // from Enter until ErrLate
 	Observe  func(Delivery) // called once a request, before Wait returns
 	Spill    *spill.Log     // nil = off
 	Replayer *kgo.Client    // made with ReplayOptions, for what the spill gives back
@@ -163,7 +163,9 @@ func (p *Producer) Deliver(f *Flight) error {
 // is a spill, those of one Order and one source do. It never takes the request's context: a client that hangs up must
 // not take other clients' records with it. The flight stays the caller's until Release.
 func (p *Producer) Send(f *Flight) {
-	f.sent = time.Now()
+	if f.sent.IsZero() {
+		f.sent = time.Now()
+	}
 	switch {
 	case len(f.records) == 0:
 	case p.opts.Spill == nil:

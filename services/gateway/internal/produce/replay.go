@@ -134,7 +134,7 @@ func (x *replay) refuse(r *round, err error) {
 
 // gather reads the next round: what was parked first, then what follows.
 func (x *replay) gather() (*round, error) {
-	r := &round{limit: int(min(roundBytes, x.budget.Limit()/16)), most: 1 << 20, done: make(chan struct{})}
+	r := &round{limit: int(min(roundBytes, x.budget.Limit()/16)), most: 1 << 20, done: make(chan struct{}), epochs: map[string]int64{}}
 	if x.p.away.Load() {
 		r.limit, r.most = min(probeBytes, r.limit), 1
 	}
@@ -184,10 +184,13 @@ func (x *replay) unpark(r *round, blocked map[string]bool) error {
 		if err != nil {
 			return err
 		}
-		if held && (e.Open || e.Doubt) {
+		switch {
+		case !held:
+		case e.Open || e.Doubt || !r.takes(e):
 			blocked[e.Key] = true
+			e.Request = nil
 			keep = append(keep, e)
-		} else if held {
+		default:
 			r.add(e)
 		}
 	}
@@ -208,7 +211,7 @@ func (x *replay) readOn(r *round, blocked map[string]bool) error {
 			continue
 		}
 		for _, e := range list {
-			if blocked[e.Key] || e.Open || e.Doubt || r.full() {
+			if blocked[e.Key] || e.Open || e.Doubt || r.full() || !r.takes(e) {
 				blocked[e.Key] = true
 				e.Request = nil
 				x.parked = append(x.parked, e)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"weir/pkg/event"
 	"weir/services/gateway/internal/spill"
 	"weir/services/gateway/internal/spill/segment"
 )
@@ -20,6 +21,7 @@ type round struct {
 	left    atomic.Int32 // requests whose outcome is not there
 	failure atomic.Pointer[error]
 	done    chan struct{}
+	epochs  map[string]int64 // of the fan-out of each source's requests
 }
 
 // cargo is one request of a round.
@@ -36,7 +38,30 @@ func (r *round) full() bool { return r.bytes >= r.limit || len(r.cargos) >= r.mo
 // cost is what a round holds until Kafka's client let go of it.
 func (r *round) cost() int64 { return int64(r.bytes) + int64(r.records)*recordOverhead }
 
+// takes says whether the request may go to Kafka together with what the round has of its source: not where the source's
+// fan-out changed between them. In another partition it could overtake them.
+func (r *round) takes(e spill.Entry) bool {
+	epoch, there := r.epochs[e.Key]
+	return !there || epoch == epochOf(*e.Request)
+}
+
+// epochOf is that of the fan-out which the request went by; its first record is an event, if there is any. It reads a copy.
+func epochOf(request segment.Request) int64 {
+	var rec segment.Record
+	if _, err := request.Next(&rec); err != nil {
+		return 0 // unpack tells
+	}
+	for _, h := range rec.Headers {
+		if string(h.Key) == event.HeaderFanout {
+			l, _ := event.ParseLane(h.Value)
+			return l.Epoch
+		}
+	}
+	return 0
+}
+
 func (r *round) add(e spill.Entry) {
+	r.epochs[e.Key] = epochOf(*e.Request)
 	r.cargos = append(r.cargos, &cargo{entry: e})
 	r.bytes += e.Size
 	r.records += e.Records

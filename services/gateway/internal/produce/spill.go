@@ -12,9 +12,14 @@ import (
 	"weir/services/gateway/internal/spill/segment"
 )
 
-// patience is how much of the deadline Kafka has before a request goes to the spill; the
+// patience is how much of the deadline Kafka has before a request goes to the spill, where there is one; the
 // rest is the disk's.
-func (p *Producer) patience() time.Duration { return p.opts.Deadline * 2 / 5 }
+func (p *Producer) patience() time.Duration {
+	if p.opts.Spill == nil {
+		return p.opts.Deadline
+	}
+	return p.opts.Deadline * 2 / 5
+}
 
 // PresumeAway sends new requests to the spill until Kafka has taken something.
 func (p *Producer) PresumeAway() { p.away.Store(true) }
@@ -102,7 +107,7 @@ func (p *Producer) awaitTurn(f *Flight) {
 	if turn == nil {
 		return
 	}
-	f.timer.Reset(p.patience())
+	f.timer.Reset(time.Until(f.sent.Add(p.patience())))
 	defer f.timer.Stop()
 	select {
 	case <-turn:
@@ -210,6 +215,7 @@ func (p *Producer) put(f *Flight, open bool, keep func(int) bool) error {
 	}
 	f.copied = int64(size) // the spill has a copy until its commit
 	f.ticket, f.placed = t, true
+	f.exit() // what is newer goes to the spill too, behind it
 	return nil
 }
 
