@@ -66,6 +66,7 @@ type Flight struct {
 	alone  Order         // of a flight that is no stream's
 	copied int64         // of what is charged: the spill's copy, until its commit. Guarded by its order
 	lent   int64         // of what is charged: what Kafka's client was given
+	aside  bool          // it may not go to Kafka directly, but to the spill
 	placed bool          // it has a place in the spill: ticket says which. Guarded by its order
 	stage  atomic.Uint32 // which of ticketed and landed it is
 	ticket spill.Ticket
@@ -372,7 +373,7 @@ func (f *Flight) land() {
 	f.failure.Store(nil)
 	f.doubt.Store(false)
 	f.stage.Store(0)
-	f.ticket, f.told, f.placed, f.copied = spill.Ticket{}, nil, false, 0
+	f.ticket, f.told, f.aside, f.placed, f.copied = spill.Ticket{}, nil, false, false, 0
 	f.Order, f.sent, f.handed, f.heard = nil, time.Time{}, time.Time{}, false
 	select {
 	case <-f.done: // the request did not wait for it

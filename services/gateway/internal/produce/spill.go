@@ -12,14 +12,9 @@ import (
 	"weir/services/gateway/internal/spill/segment"
 )
 
-// patience is how much of the deadline Kafka has before a request goes to the spill, where there is one; the
+// patience is how much of the deadline Kafka has before a request goes to the spill; the
 // rest is the disk's.
-func (p *Producer) patience() time.Duration {
-	if p.opts.Spill == nil {
-		return p.opts.Deadline
-	}
-	return p.opts.Deadline * 2 / 5
-}
+func (p *Producer) patience() time.Duration { return p.opts.Deadline * 2 / 5 }
 
 // PresumeAway sends new requests to the spill until Kafka has taken something.
 func (p *Producer) PresumeAway() { p.away.Store(true) }
@@ -32,7 +27,7 @@ func (p *Producer) sendOrSpill(f *Flight) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.flights = append(o.flights, f)
-	if p.mustSpill(f) || o.holdsBack(f, time.Now().Add(-p.patience())) {
+	if f.aside || p.mustSpill(f) || o.holdsBack(f, time.Now().Add(-p.patience())) {
 		_ = p.place(f) // what has no place now is Wait's to tell
 		return
 	}

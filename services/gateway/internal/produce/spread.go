@@ -84,9 +84,9 @@ func (f *Flight) Fanout() int {
 	return 1
 }
 
-// Enter lets the flight go by the fan-out that its source has now; AddEvent follows it. Where the source has just been switched it
-// waits for the flights before, as long as Kafka has for a request; ErrLate means that these have neither been acknowledged
-// nor spilled. The deadline of the answer counts from here.
+// Enter lets the flight go by the fan-out that its source has now; AddEvent follows it. Where the source has just been
+// switched it waits for the flights before. Where these are neither acknowledged nor spilled in time it goes to the spill
+// itself, or without one fails with ErrLate. The deadline of the answer counts from here.
 func (p *Producer) Enter(f *Flight) error {
 	f.sent = time.Now()
 	s := f.share.spread.Load()
@@ -107,15 +107,23 @@ func (p *Producer) Enter(f *Flight) error {
 
 // awaitSwitch waits until the flights of the epoch before are gone.
 func (p *Producer) awaitSwitch(f *Flight, s *Spread) error {
-	f.timer.Reset(p.patience())
+	patience := p.opts.Deadline
+	if p.opts.Spill != nil {
+		patience /= 2 // by then what Kafka does not take has its place in the spill, but for that of a stream whose client is slow
+	}
+	f.timer.Reset(patience)
 	defer f.timer.Stop()
 	select {
 	case <-s.opened:
 		return nil
 	case <-f.timer.C:
-		f.exit()
-		return fmt.Errorf("%w of what was sent before the fan-out of the source changed", ErrLate)
 	}
+	if p.opts.Spill != nil {
+		f.aside = true
+		return nil
+	}
+	f.exit()
+	return fmt.Errorf("%w of what was sent before the fan-out of the source changed", ErrLate)
 }
 
 // exit lets the flight go by no fan-out any more.
