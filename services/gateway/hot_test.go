@@ -28,7 +28,6 @@ import (
 // crowd are users of source1, who post one event after the other, each numbered.
 type crowd struct {
 	b     *bubble
-	addr  string
 	posts sync.WaitGroup
 	stop  chan struct{}
 	sent  []int // by user: how many events were answered 200

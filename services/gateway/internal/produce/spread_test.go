@@ -315,3 +315,30 @@ func TestLanesAllocateNothing(t *testing.T) {
 	require.Zero(t, testing.AllocsPerRun(100, fill))
 	f.Release()
 }
+
+// BenchmarkEnter is what the fan-out of its source costs a request of 20 events: of one that never was hot, and of a hot one.
+func BenchmarkEnter(b *testing.B) {
+	h := NewHangar(1 << 30)
+	p := New(nil, Options{Deadline: time.Minute})
+	key, value := []byte("a"), make([]byte, 1000)
+	for _, size := range []int{0, 8, 64} {
+		if size > 0 {
+			h.Budget.Of("a").Switch(size, 7)
+		}
+		f, _ := h.Begin("a", 1)
+		f.Room(20)
+		f.Headers = append(f.Headers, Header{Key: event.HeaderReceivedAt, Value: value}, Header{Key: event.HeaderRequestID, Value: value})
+		b.Run(fmt.Sprint("fanout=", size), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				_ = p.Enter(f)
+				for user := range uint64(20) {
+					f.AddEvent("events", key, value, time.Time{}, user*0x9e3779b97f4a7c15)
+				}
+				f.exit()
+				f.records, f.lanes, f.laneHeaders = f.records[:0], f.lanes[:0], f.laneHeaders[:0]
+			}
+		})
+		f.Release()
+	}
+}
