@@ -149,7 +149,8 @@ func (f *Flight) headersOf(user uint64) []Header {
 	}
 	lane, n := fanout.Lane(user, s.fanout), len(f.Headers)+1
 	if len(f.lanes) == 0 {
-		f.lanes = append(f.lanes, make([]int32, s.fanout)...)
+		f.lanes = slices.Grow(f.lanes, s.fanout)[:s.fanout]
+		clear(f.lanes)
 		f.laneHeaders = slices.Grow(f.laneHeaders, n*min(s.fanout, cap(f.records)))
 	}
 	if f.lanes[lane] == 0 {
