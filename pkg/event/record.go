@@ -16,6 +16,7 @@ const (
 	HeaderSource     = "weir-source"      // the source id, where the key is something else
 	HeaderReceivedAt = "weir-received-at" // when the gateway received the event: RFC 3339 UTC, milliseconds
 	HeaderRequestID  = "weir-request-id"  // the request it came with
+	HeaderFanout     = "weir-fanout"      // of a source that is, or was, hot: lane/fan-out/epoch, see Lane
 
 	HeaderRejectedReason = "weir-rejected-reason"
 	HeaderRejectedAt     = "weir-rejected-at"

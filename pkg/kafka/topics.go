@@ -64,9 +64,9 @@ func (l Layout) Flushes(name string) TopicSpec {
 	return s
 }
 
-// Sources is the topic of the sources: one partition, of which the last record of each is
-// kept for ever.
-func (l Layout) Sources(name string) TopicSpec {
+// Compacted is a topic of what is known of sources, one record each: one partition, of which
+// the last record of each source is kept for ever.
+func (l Layout) Compacted(name string) TopicSpec {
 	s := l.spec(name, 1, Forever)
 	s.Config["cleanup.policy"] = "compact"
 	return s

@@ -45,26 +45,39 @@ func benchEvents(n int) []string {
 	return events
 }
 
-// BenchmarkRequest is everything between the HTTP server and the broker, metrics included.
+// BenchmarkRequest is everything between the HTTP server and the broker, metrics included: of a usual source, and of one
+// that is spread over eight partitions.
 func BenchmarkRequest(b *testing.B) {
 	g := benchGateway(b)
 	for _, n := range []int{1, 20, 100} {
-		body := batchOf(benchEvents(n)...)
-		b.Run(fmt.Sprint("events=", n), func(b *testing.B) {
-			b.ReportAllocs()
-			b.SetBytes(int64(len(body)))
-			b.SetParallelism(64)
-			b.RunParallel(func(pb *testing.PB) {
-				for pb.Next() {
-					r := httptest.NewRequest(http.MethodPost, "/v1/batch", strings.NewReader(body))
-					r.Header.Set("Authorization", basicKey1)
-					w := httptest.NewRecorder()
-					if g.handler.ServeHTTP(w, r); w.Code != 200 {
-						b.Fatal(w.Body.String())
-					}
-				}
-			})
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/event")
-		})
+		benchRequest(b, fmt.Sprint("events=", n), g, n)
 	}
+	g.hangar.Budget.Of("source1").Switch(8, 1)
+	for _, n := range []int{1, 20, 100} {
+		benchRequest(b, fmt.Sprint("hot,events=", n), g, n)
+	}
+}
+
+func benchRequest(b *testing.B, name string, g *gateway, n int) {
+	events := benchEvents(n)
+	for i := range events {
+		events[i] = strings.Replace(events[i], `"u1"`, fmt.Sprintf(`"user-%08d"`, i), 1)
+	}
+	body := batchOf(events...)
+	b.Run(name, func(b *testing.B) {
+		b.ReportAllocs()
+		b.SetBytes(int64(len(body)))
+		b.SetParallelism(64)
+		b.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				r := httptest.NewRequest(http.MethodPost, "/v1/batch", strings.NewReader(body))
+				r.Header.Set("Authorization", basicKey1)
+				w := httptest.NewRecorder()
+				if g.handler.ServeHTTP(w, r); w.Code != 200 {
+					b.Fatal(w.Body.String())
+				}
+			}
+		})
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/event")
+	})
 }

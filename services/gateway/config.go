@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,6 +33,8 @@ type Config struct {
 	SourcesCopy   string          `name:"sources-copy" default:"sources.copy.yaml" help:"With sources-topic: file that keeps what the topic said last, so that a gateway can start while Kafka is away."`
 	Topic         string          `name:"topic" default:"weir.events" help:"Topic of the events."`
 	RejectedTopic string          `name:"rejected-topic" default:"weir.rejected" help:"Topic of events that are refused one by one."`
+	FanoutTopic   string          `name:"fanout-topic" default:"weir.fanout" help:"Compacted topic in which gateways agree over how many partitions a hot source is spread. off: every source goes to one."`
+	FanoutRate    settings.Bytes  `name:"fanout-rate" default:"8MiB" help:"What a source may send a second to each of its partitions through one gateway; beyond it its partitions are doubled. 0: this gateway only follows what others decide."`
 	MaxBody       settings.Bytes  `name:"max-body" default:"4MiB" help:"Largest body of a request, decompressed."`
 	MaxEvent      settings.Bytes  `name:"max-event" default:"36KiB" help:"Largest event, with what it inherits from its batch; larger ones are rejected one by one."`
 	MaxEvents     int             `name:"max-events" default:"2500" help:"Most events of a batch; those beyond are rejected one by one."`
@@ -64,6 +67,8 @@ func DefaultConfig() Config {
 		SourcesCopy:      "sources.copy.yaml",
 		Topic:            "weir.events",
 		RejectedTopic:    "weir.rejected",
+		FanoutTopic:      "weir.fanout",
+		FanoutRate:       8 * settings.MiB,
 		MaxBody:          4 * settings.MiB,
 		MaxEvent:         36 * settings.KiB,
 		MaxEvents:        2500,
@@ -148,11 +153,13 @@ func (c Config) checkSizes(f *settings.Faults) {
 
 func (c Config) checkTopics(f *settings.Faults) {
 	legal := regexp.MustCompile(`^[A-Za-z0-9._-]{1,249}$`)
-	for _, t := range []struct{ setting, name string }{{"topic", c.Topic}, {"rejected-topic", c.RejectedTopic}, {"sources-topic", c.SourcesTopic}} {
+	for _, t := range []struct{ setting, name string }{{"topic", c.Topic}, {"rejected-topic", c.RejectedTopic}, {"sources-topic", c.SourcesTopic}, {"fanout-topic", c.FanoutTopic}} {
 		f.Check(t.setting == "sources-topic" && t.name == "" || legal.MatchString(t.name) && t.name != "." && t.name != "..", t.setting, "%q is no name that Kafka takes", t.name)
 	}
 	f.Check(c.Topic != c.RejectedTopic, "rejected-topic", "is the same as topic")
 	f.Check(c.SourcesTopic == "" || c.SourcesTopic != c.Topic && c.SourcesTopic != c.RejectedTopic, "sources-topic", "is the same as topic or rejected-topic")
+	f.Check(!slices.Contains([]string{c.Topic, c.RejectedTopic, c.SourcesTopic}, c.FanoutTopic), "fanout-topic", "is the same as topic, rejected-topic or sources-topic")
+	f.Check(c.FanoutRate >= 0, "fanout-rate", "%d is less than 0", c.FanoutRate)
 	f.Check(c.TopicPartitions >= 1, "topic-partitions", "%d is not at least 1", c.TopicPartitions)
 	f.Check(c.TopicReplication >= 1, "topic-replication", "%d is not at least 1", c.TopicReplication)
 	f.Check(c.TopicRetention == kafka.Forever || c.TopicRetention > 0, "topic-retention", "%s is no time to keep records", c.TopicRetention)

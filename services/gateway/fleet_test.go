@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"weir/pkg/kafka"
+	"weir/pkg/telemetry"
 )
 
 // onTopic makes a bubble's gateway read its sources from a topic, with what copy says on
@@ -97,12 +98,17 @@ func TestSourcesOfAFleet(t *testing.T) {
 }
 
 func (b *bubble) dependency(name string) string {
-	for _, d := range b.tel.Health.Report().Dependencies {
+	return dependency(b.tel, name).State
+}
+
+// dependency is what /readyz says of one of the things that a gateway needs.
+func dependency(tel *telemetry.Telemetry, name string) telemetry.DependencyReport {
+	for _, d := range tel.Health.Report().Dependencies {
 		if d.Name == name {
-			return d.State
+			return d
 		}
 	}
-	return "unknown"
+	return telemetry.DependencyReport{State: "unknown"}
 }
 
 // While Kafka is away a gateway starts with the copy; the topic counts once it is there and

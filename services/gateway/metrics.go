@@ -51,6 +51,10 @@ type metrics struct {
 	spillRecords  metric.Int64Counter
 	spillDuration metric.Float64Histogram
 
+	switches metric.Int64Counter
+	junk     metric.Int64Counter
+	fanouts  sync.Map // source → int64 over how many partitions it is spread, where that is more than one
+
 	sets   sync.Map // label tuple → metric.MeasurementOption: building one costs more than measuring
 	gauges metric.Registration
 }
@@ -82,6 +86,8 @@ func newMetrics(tel *telemetry.Telemetry, cfg Config, seen observed) (*metrics, 
 	m.recerts = r.counter("weir.gateway.tls.reloads", "{reload}", "Changes of the certificate's files, by outcome.")
 	m.spillRecords = r.counter("weir.gateway.spill.records", "{record}", "Records of the spill by what became of them: spilled, replayed, or cancelled by a late acknowledgement.")
 	m.spillDuration = r.seconds("weir.gateway.spill.commit.duration", "One write and fsync of the spill, of all requests that waited for it.")
+	m.switches = r.counter("weir.gateway.fanout.changes", "{change}", "Switches of a source to another fan-out, by direction.")
+	m.junk = r.counter("weir.gateway.fanout.ignored", "{record}", "Records of the topic of the fan-outs that are junk.")
 	m.observe(&r, seen)
 	return m, errors.Join(r.errs...)
 }
@@ -92,6 +98,7 @@ func (m *metrics) observe(r *registrar, seen observed) {
 	limit := r.gauge("weir.gateway.produce.buffer.limit", "By", "What they may hold.")
 	known := r.gauge("weir.gateway.sources", "{source}", "Sources in force.")
 	until := r.gauge("weir.gateway.tls.expiry", "s", "When the listener's certificate ends, as seconds since 1970.")
+	fanout := r.gauge("weir.gateway.fanout", "{partition}", "Over how many partitions a hot source is spread.")
 	held := newSpillGauges(r)
 	var err error
 	m.gauges, err = r.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
@@ -101,9 +108,13 @@ func (m *metrics) observe(r *registrar, seen observed) {
 		if seen.certs != nil {
 			o.ObserveInt64(until, seen.certs.Until().Unix())
 		}
+		m.fanouts.Range(func(source, n any) bool {
+			o.ObserveInt64(fanout, n.(int64), m.set(sourceLabel(source.(string))))
+			return true
+		})
 		held.observe(o, m.spill.Load())
 		return nil
-	}, append(held.all(), usage, limit, known, until)...)
+	}, append(held.all(), usage, limit, known, until, fanout)...)
 	r.note(err)
 }
 
@@ -294,6 +305,8 @@ func attributesOf(key any) []attribute.KeyValue {
 		return some("weir.source", string(k))
 	case sendLabels:
 		return some("messaging.system", "kafka", "messaging.operation.name", "send", "messaging.destination.name", k.topic, "error.type", k.errorType)
+	case directionLabel:
+		return some("direction", string(k))
 	case outcomeLabel:
 		return some("outcome", string(k))
 	}

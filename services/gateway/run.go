@@ -30,6 +30,7 @@ import (
 	"weir/pkg/telemetry"
 	"weir/services/gateway/internal/certs"
 	"weir/services/gateway/internal/gate"
+	"weir/services/gateway/internal/hot"
 	"weir/services/gateway/internal/ingest"
 	"weir/services/gateway/internal/livetail"
 	"weir/services/gateway/internal/produce"
@@ -46,28 +47,30 @@ const (
 
 // gateway is everything that one Run wires together.
 type gateway struct {
-	cfg      Config
-	tel      *telemetry.Telemetry
-	metrics  *metrics
-	sources  *source.Watcher
-	mirror   *source.Mirror // nil = the sources are a file that somebody else writes
-	certs    *certs.Watcher // nil = no TLS
-	client   *kgo.Client
-	replayer *kgo.Client                  // of what the spill gives back; nil = off
-	topic    atomic.Pointer[lake.TopicID] // that events go to; nil = not known yet
-	aside    atomic.Pointer[lake.TopicID] // that of the rejected events
-	limits   produce.Limits
-	hangar   *produce.Hangar
-	spill    *spill.Log            // nil = off
-	takes    atomic.Pointer[takes] // of the topics; nil = not known yet
-	producer *produce.Producer
-	ingester *ingest.Ingester
-	tap      *livetail.Tap
-	untap    func() // takes the live tail off the admin port; nil = it is not there
-	gate     *gate.Gate
-	handler  http.Handler
-	listener net.Listener
-	server   *http.Server
+	cfg        Config
+	tel        *telemetry.Telemetry
+	metrics    *metrics
+	sources    *source.Watcher
+	hot        *hot.Follower  // of the fan-outs; nil = off
+	mirror     *source.Mirror // nil = the sources are a file that somebody else writes
+	certs      *certs.Watcher // nil = no TLS
+	client     *kgo.Client
+	replayer   *kgo.Client                  // of what the spill gives back; nil = off
+	topic      atomic.Pointer[lake.TopicID] // that events go to; nil = not known yet
+	aside      atomic.Pointer[lake.TopicID] // that of the rejected events
+	limits     produce.Limits
+	partitions atomic.Int32 // of the topic that events go to; 0 = not known yet
+	hangar     *produce.Hangar
+	spill      *spill.Log            // nil = off
+	takes      atomic.Pointer[takes] // of the topics; nil = not known yet
+	producer   *produce.Producer
+	ingester   *ingest.Ingester
+	tap        *livetail.Tap
+	untap      func() // takes the live tail off the admin port; nil = it is not there
+	gate       *gate.Gate
+	handler    http.Handler
+	listener   net.Listener
+	server     *http.Server
 }
 
 // Run serves until ctx ends, then drains and returns nil. ready, unless nil, is
@@ -102,6 +105,9 @@ func (g *gateway) run(ctx context.Context, ready func(addr string)) error {
 	others.Go(func() { g.sources.Follow(inner, filesInterval, g.reloaded) })
 	if g.mirror != nil {
 		others.Go(func() { g.mirror.Run(inner) })
+	}
+	if g.hot != nil {
+		others.Go(func() { g.hot.Run(inner) })
 	}
 	if g.certs != nil {
 		g.tel.Health.Set("tls", nil)
@@ -147,7 +153,7 @@ func (g *gateway) open(ctx context.Context, ready func(addr string)) error {
 		case <-time.After(pause):
 		}
 	}
-	if !admitted && !g.admit(ctx, ready) {
+	if !admitted && !(g.awaitFanout(ctx) && g.admit(ctx, ready)) {
 		return nil
 	}
 	g.giveBack(ctx)
@@ -219,6 +225,9 @@ func (g *gateway) prepare(ctx context.Context) error {
 
 func (g *gateway) describe(ctx context.Context, topic string) (kafka.Topic, error) {
 	t, _, err := kafka.Describe(ctx, g.client, topic)
+	if err == nil && topic == g.cfg.Topic {
+		g.partitions.Store(t.Partitions)
+	}
 	if err == nil && t.Compacted {
 		err = fmt.Errorf("topic %s %w", topic, errCompacted)
 	}

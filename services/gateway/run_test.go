@@ -37,16 +37,22 @@ func TestValidateReportsEveryFault(t *testing.T) {
 	c.TLSClientCA = "nothing/here.crt"
 	c.TrustedProxies = []string{"10.0.0.0/8", "proxy"}
 	c.PublicHost = "https://x/"
+	c.FanoutTopic, c.FanoutRate = "", -1
 	c.TopicPartitions, c.TopicReplication, c.TopicRetention = 0, 0, 0
 	err := settings.Join(c.Validate())
 	for _, setting := range []string{
 		"kafka-brokers", "listen", "sources", "topic", "rejected-topic", "max-body", "max-event", "max-events", "in-flight",
-		"ack-deadline", "drain-delay", "client-retries", "tls-client-ca", "trusted-proxies", "public-host", "topic-partitions", "topic-replication", "topic-retention",
+		"ack-deadline", "drain-delay", "client-retries", "tls-client-ca", "trusted-proxies", "public-host", "fanout-topic", "fanout-rate", "topic-partitions", "topic-replication", "topic-retention",
 	} {
 		require.ErrorContains(t, err, "\n"+setting+": ")
 	}
 	require.ErrorContains(t, Run(t.Context(), c, nil, nil), "settings are wrong")
 
+	for _, taken := range []string{"weir.events", "weir.rejected"} {
+		c = DefaultConfig()
+		c.FanoutTopic = taken
+		require.ErrorContains(t, settings.Join(c.Validate()), "\nfanout-topic: ")
+	}
 	c = DefaultConfig()
 	c.SourcesTopic, c.SourcesCopy = c.Topic, ""
 	err = settings.Join(c.Validate())
@@ -121,14 +127,13 @@ func TestSourcesAreReloaded(t *testing.T) {
 	rewrite("sources: [{id: source1, write_key: oops}]")
 	<-refused
 	require.Equal(t, 200, w.batch(track("b")).status)
-	require.Equal(t, "sources", w.tel.Health.Report().Dependencies[1].Name)
-	require.Equal(t, "down", w.tel.Health.Report().Dependencies[1].State)
+	require.Equal(t, "down", dependency(w.tel, "sources").State)
 
 	refused = w.logs.next("there is no source in it")
 	rewrite("")
 	<-refused
 	require.Equal(t, 200, w.batch(track("b")).status)
-	require.Equal(t, "down", w.tel.Health.Report().Dependencies[1].State)
+	require.Equal(t, "down", dependency(w.tel, "sources").State)
 
 	reloaded := w.logs.next("sources reloaded")
 	rewrite("sources: [{id: source1, write_keys: [key-new]}]")

@@ -134,7 +134,7 @@ func (l SourceList) onTopic(ctx context.Context, create bool, do func(context.Co
 	open := func() (*source.Topic, error) { return source.OpenTopic(ctx, opts, l.Topic) }
 	if create {
 		open = func() (*source.Topic, error) {
-			return source.CreateTopic(ctx, opts, kafka.Layout{Replication: l.TopicReplication}.Sources(l.Topic))
+			return source.CreateTopic(ctx, opts, kafka.Layout{Replication: l.TopicReplication}.Compacted(l.Topic))
 		}
 	}
 	t, err := open()

@@ -28,6 +28,8 @@ type far struct {
 	net.Conn
 	answers chan arrival
 	rest    []byte
+	closed  chan struct{}
+	close   func()
 }
 
 type arrival struct {
@@ -43,7 +45,8 @@ func farAway(dial func(context.Context, string, string) (net.Conn, error), delay
 		if err != nil {
 			return nil, err
 		}
-		f := &far{Conn: conn, answers: make(chan arrival, 1024)}
+		f := &far{Conn: conn, answers: make(chan arrival, 1024), closed: make(chan struct{})}
+		f.close = sync.OnceFunc(func() { close(f.closed) })
 		go func() {
 			for {
 				b := make([]byte, 64<<10)
@@ -65,7 +68,10 @@ func (f *far) Read(p []byte) (int, error) {
 		if !ok {
 			return 0, io.EOF
 		}
-		time.Sleep(time.Until(a.at))
+		select {
+		case <-f.closed:
+		case <-time.After(time.Until(a.at)):
+		}
 		if f.rest = a.bytes; len(f.rest) == 0 {
 			return 0, a.err
 		}
@@ -73,6 +79,11 @@ func (f *far) Read(p []byte) (int, error) {
 	n := copy(p, f.rest)
 	f.rest = f.rest[n:]
 	return n, nil
+}
+
+func (f *far) Close() error {
+	f.close()
+	return f.Conn.Close()
 }
 
 // postAs posts one event of size bytes with a source's key, in the header, or after "body:"

@@ -54,6 +54,9 @@ func wire(cfg Config, tel *telemetry.Telemetry, e edges) (_ *gateway, err error)
 	if g.metrics, err = newMetrics(tel, cfg, observed{g.hangar.Budget, g.sources, g.certs}); err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
+	if err = g.openFanout(e.client); err != nil {
+		return nil, err
+	}
 	if err = g.openTail(); err != nil {
 		return nil, err
 	}
@@ -149,7 +152,7 @@ func (g *gateway) openSources(more []kgo.Opt) (err error) {
 	g.mirror = &source.Mirror{
 		Path: g.cfg.SourcesCopy, Report: g.mirrored,
 		Open: func(ctx context.Context) (*source.Topic, error) {
-			return source.CreateTopic(ctx, opts, g.cfg.layout().Sources(g.cfg.SourcesTopic))
+			return source.CreateTopic(ctx, opts, g.cfg.layout().Compacted(g.cfg.SourcesTopic))
 		},
 	}
 	return nil

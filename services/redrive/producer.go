@@ -56,7 +56,7 @@ func openProducer(ctx context.Context, c *Config) (*producer, error) {
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.ProducerLinger(0),
 		kgo.RecordDeliveryTimeout(deliverWithin),
-		kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)),
+		kgo.RecordPartitioner(kafka.Partitioner()),
 		kgo.BrokerMaxWriteBytes(256<<20),
 		kgo.ProducerBatchMaxBytes(255<<20), // the broker judges the compressed size; see door
 		kgo.ProducerBatchCompression(codecs()...),

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"weir/pkg/event"
 	"weir/pkg/kafka"
@@ -39,6 +40,25 @@ func TestComesBackOnceAsItWas(t *testing.T) {
 		require.EqualValues(t, 0, again.Count(Back))
 		require.EqualValues(t, 11, again.Count(Before))
 		w.requireOnce(append(plains(10), string(first.Value))...)
+	})
+}
+
+// A record of a hot source comes back to its lane, whatever partition it came from.
+func TestARecordOfALaneComesBackToIt(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		for lane := range 2 {
+			w.letter(0, event.Record{
+				Key: []byte("a"), Value: []byte("{}"),
+				Headers: []event.Header{{Key: event.HeaderFanout, Value: event.Lane{Lane: lane, Fanout: 2, Epoch: 1}.Append(nil)}},
+			}, event.NoType)
+		}
+		require.EqualValues(t, 2, w.run().Count(Back))
+		base := kgo.StickyKeyPartitioner(nil).ForTopic(eventsTopic).Partition(&kgo.Record{Key: []byte("a")}, 3)
+		for _, r := range w.read(eventsTopic) {
+			l, ok := event.ParseLane([]byte(headers(r)[event.HeaderFanout]))
+			require.True(t, ok)
+			require.EqualValues(t, (base+l.Lane)%3, r.Partition)
+		}
 	})
 }
 

@@ -106,7 +106,8 @@ type Started struct {
 	bytes  int
 }
 
-// Start does what needs no waiting, but for what the spill gives back of its source just now: when it returns nil, the
+// Start does what needs no waiting, but for what the spill gives back of its source just now, and for what is on its way
+// where the source's fan-out has just changed: when it returns nil, the
 // request's records are on their way, behind those of what the same goroutine started before, and either Finish or Abandon must follow. Its error is a *Refusal.
 func (g *Ingester) Start(f *produce.Flight, r Request) (Started, error) {
 	s, err := g.start(f, r)
@@ -175,7 +176,10 @@ func (g *Ingester) start(f *produce.Flight, r Request) (Started, error) {
 	if err := limited(started.source, g.meters.take(started)); err != nil {
 		return started, err
 	}
-	if err := g.settle(f, r, started.source, expected); err != nil {
+	if err = g.opts.Producer.Enter(f); err == nil {
+		err = g.settle(f, r, started.source, expected)
+	}
+	if err != nil {
 		g.meters.give(started) // what is not stored uses nothing up
 		return started, err
 	}
@@ -190,7 +194,7 @@ func (g *Ingester) settle(f *produce.Flight, r Request, s *source.Source, expect
 		return produce.ErrFull // before anything is copied
 	}
 	expected += inherits
-	if err := f.Intake.Settle(s.Rules); err != nil {
+	if err := f.Intake.Settle(s.Rules, f.Fanout() > 1); err != nil {
 		return err
 	}
 	f.DropBody()

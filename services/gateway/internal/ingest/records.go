@@ -51,7 +51,7 @@ func (g *Ingester) load(f *produce.Flight, r Request, s *source.Source) {
 	in := &f.Intake
 	shareHeaders(f, r)
 	for i := range in.Events {
-		f.Add(g.opts.Topic, s.Key, in.Events[i].Value, r.ReceivedAt, f.Headers)
+		f.AddEvent(g.opts.Topic, s.Key, in.Events[i].Value, r.ReceivedAt, in.Events[i].User)
 	}
 	for i := range in.Rejected {
 		if in.Rejected[i].Original != nil {

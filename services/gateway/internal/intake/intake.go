@@ -7,6 +7,8 @@
 package intake
 
 import (
+	"github.com/cespare/xxhash/v2"
+
 	"weir/pkg/event"
 	"weir/pkg/jsonscan"
 )
@@ -73,6 +75,7 @@ type Event struct {
 	Value     []byte // the record's value
 	MessageID []byte // as text, unescaped; never empty
 	Type      string // one of Segment's six types, or "other": a bounded set, for metrics
+	User      uint64 // a hash of whose it is, where Settle was asked for it: the same in every process
 }
 
 // Rejection is one event that is not stored, and why. Its slices point into the Intake.
@@ -96,6 +99,7 @@ type Intake struct {
 
 	req   Request
 	rules *Rules
+	users bool
 	body  []byte
 	scan  jsonscan.Scanner
 	fault *Error // of a body that is valid JSON
@@ -127,7 +131,7 @@ func (in *Intake) Parse(req Request) error {
 	if err := in.Read(req); err != nil {
 		return err
 	}
-	return in.Settle(req.Rules)
+	return in.Settle(req.Rules, false)
 }
 
 // Read scans the body, which tells WriteKey and Elements; Settle must follow. An error is an *Error: the body as a whole
@@ -153,11 +157,11 @@ func (in *Intake) Inherits() int64 {
 	return int64(min(len(in.found)*in.inherited(), in.req.Limits.MaxInheritedBytes))
 }
 
-// Settle applies the rules of the body's source, nil for none, and fills the exported fields. An error is an *Error, as
-// that of Read. Nothing that Settle leaves behind points into the body.
-func (in *Intake) Settle(rules *Rules) error {
+// Settle applies the rules of the body's source, nil for none, and fills the exported fields, Event.User only where users
+// says so. An error is an *Error, as that of Read. Nothing that Settle leaves behind points into the body.
+func (in *Intake) Settle(rules *Rules, users bool) error {
 	defer in.forget()
-	in.rules = rules
+	in.rules, in.users = rules, users
 	in.req.ClientIP = rules.address(in.req.ClientIP)
 	if err := in.redact(); err != nil {
 		return err
@@ -197,6 +201,19 @@ func (in *Intake) settle(i int) {
 		}
 	}
 	in.Events = append(in.Events, in.splice(i, f, typ, id))
+	if in.users {
+		in.Events[len(in.Events)-1].User = in.userOf(f)
+	}
+}
+
+// userOf is a hash of an event's userId, or of its anonymousId where it has none: judge has seen that one of them is there.
+// It is taken of the text, so that two spellings of one id are one user.
+func (in *Intake) userOf(f *found) uint64 {
+	m := &f.members[fieldUserID]
+	if m.absent() {
+		m = &f.members[fieldAnonymousID]
+	}
+	return xxhash.Sum64(in.textOf(m))
 }
 
 // Copied is how many bytes of the body the rules made a copy of.

@@ -20,6 +20,10 @@ type Budget struct {
 type Share struct {
 	budget *Budget
 	held   atomic.Int64
+
+	spread atomic.Pointer[Spread] // over how many partitions the source's events go
+	given  atomic.Int64           // bytes of events that Kafka has acknowledged
+	told   int64                  // of given: what Measure has told
 }
 
 // NewBudget allows limit bytes.
@@ -30,7 +34,9 @@ func (b *Budget) Of(source string) *Share {
 	if s, ok := b.shares.Load(source); ok {
 		return s.(*Share)
 	}
-	s, _ := b.shares.LoadOrStore(source, &Share{budget: b})
+	made := &Share{budget: b}
+	made.spread.Store(&Spread{fanout: 1})
+	s, _ := b.shares.LoadOrStore(source, made)
 	return s.(*Share)
 }
 

@@ -38,9 +38,12 @@ func (p *Producer) fits(l *cargo) error {
 	return nil
 }
 
-// admit takes a request into the round, or makes its source wait for a person.
+// admit takes a request into the round, unless it has to wait for the next one or, with its source, for a person.
 func (x *replay) admit(r *round, l *cargo) bool {
 	if l.unread = l.unpack(x.p.opts.Topics); l.unread == nil {
+		if !r.takes(l) {
+			return false
+		}
 		if err := x.p.fits(l); err != nil {
 			x.stick(l.entry.Key, err)
 			return false

@@ -126,7 +126,7 @@ func TestWhatIsPassedOver(t *testing.T) {
 		stuck: map[string]time.Time{}, passed: map[string]bool{}, turned: map[string]bool{},
 	}
 	next := func(blocked map[string]bool) (keys []string) {
-		r := &round{limit: 1 << 20, most: 1 << 20}
+		r := newRound(1 << 20)
 		require.NoError(t, x.unpark(r, blocked))
 		require.NoError(t, x.readOn(r, blocked))
 		for _, l := range r.cargos {

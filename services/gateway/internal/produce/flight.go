@@ -44,8 +44,13 @@ type Flight struct {
 	charged int64 // of the budget
 	large   bool  // too large to be kept in a pool as it is
 
-	records []kgo.Record
-	sent    time.Time // when Send began
+	records     []kgo.Record
+	size        int64                  // of the events among them, in bytes
+	spread      atomic.Pointer[Spread] // that the flight holds; nil = none
+	lanes       []int32                // by lane: where its headers end in laneHeaders; 0 = none are made
+	laneHeaders []Header
+
+	sent    time.Time // when Enter began, or Send where nothing entered; zero = neither
 	handed  time.Time // to Kafka's client; zero = it was not
 	settled time.Time // when the last outcome was there; read after done
 	heard   bool      // whoever waits has read the outcome
@@ -61,6 +66,7 @@ type Flight struct {
 	alone  Order         // of a flight that is no stream's
 	copied int64         // of what is charged: the spill's copy, until its commit. Guarded by its order
 	lent   int64         // of what is charged: what Kafka's client was given
+	aside  bool          // it may not go to Kafka directly, but to the spill
 	placed bool          // it has a place in the spill: ticket says which. Guarded by its order
 	stage  atomic.Uint32 // which of ticketed and landed it is
 	ticket spill.Ticket
@@ -309,6 +315,10 @@ func (f *Flight) finish(n int) {
 	if f.pending.Add(int32(-n)) == 0 {
 		f.settled = time.Now()
 		f.hangar.lent.Add(-f.lent)
+		if f.failure.Load() == nil {
+			f.share.given.Add(f.size)
+		}
+		f.exit()
 		if f.stage.Or(landed)&ticketed != 0 {
 			f.told(f)
 		}
@@ -329,6 +339,9 @@ func (f *Flight) Place(record int) (partition int32, offset int64, known bool) {
 // Release is the request's end: it is answered and looks at the flight no more.
 func (f *Flight) Release() {
 	f.order().leave(f)
+	if f.handed.IsZero() { // else until Kafka's client let go of it
+		f.exit()
+	}
 	f.unref(1)
 }
 
@@ -351,15 +364,17 @@ func (f *Flight) land() {
 	f.charged = 0
 	clear(f.records)
 	clear(f.Headers)
+	clear(f.laneHeaders)
 	f.records, f.Headers, f.Scratch = f.records[:0], f.Headers[:0], f.Scratch[:0]
+	f.lanes, f.laneHeaders, f.size = f.lanes[:0], f.laneHeaders[:0], 0
 	if f.large || f.Intake.Size() > keepIntake {
-		f.Intake, f.records, f.large = intake.Intake{}, nil, false
+		f.Intake, f.records, f.laneHeaders, f.large = intake.Intake{}, nil, nil, false
 	}
 	f.failure.Store(nil)
 	f.doubt.Store(false)
 	f.stage.Store(0)
-	f.ticket, f.told, f.placed, f.copied = spill.Ticket{}, nil, false, 0
-	f.Order, f.handed, f.heard = nil, time.Time{}, false
+	f.ticket, f.told, f.aside, f.placed, f.copied = spill.Ticket{}, nil, false, false, 0
+	f.Order, f.sent, f.handed, f.heard = nil, time.Time{}, time.Time{}, false
 	select {
 	case <-f.done: // the request did not wait for it
 	default:

@@ -19,6 +19,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"weir/pkg/kafka"
 	"weir/services/gateway/internal/spill"
 )
 
@@ -37,7 +38,7 @@ var (
 type Delivery struct {
 	Topic   string        // of the events
 	Records int           // events and rejected events
-	Took    time.Duration // from Send to the last outcome
+	Took    time.Duration // from Enter to the last outcome
 	Spilled bool          // into the spill, where they wait for Kafka
 	Err     error         // nil = all of them are durable
 }
@@ -54,7 +55,7 @@ type Return struct {
 // Options of a Producer.
 type Options struct {
 	Topics   []string       // of the events, then of the rejected events
-	Deadline time.Duration  // from Send until ErrLate
+	Deadline time.Duration  // from Enter until ErrLate
 	Observe  func(Delivery) // called once a request, before Wait returns
 	Spill    *spill.Log     // nil = off
 	Replayer *kgo.Client    // made with ReplayOptions, for what the spill gives back
@@ -114,7 +115,8 @@ func (l *Limits) batch(topic string) int32 {
 //     long after its client was told to send it again.
 //   - Nothing cancels a record: the client would fail every record of the partition.
 //   - Keys are hashed as every Kafka client hashes them, so that a producer that
-//     writes to Kafka itself puts the same source on the same partition.
+//     writes to Kafka itself puts the same source on the same partition; those of a hot
+//     source follow from its lane (kafka.Partitioner).
 //   - A partition whose leader moved is looked up again well within the deadline.
 //   - Buffered records are bounded a second time here, over the byte budget.
 //   - With a spill there is no delivery timeout, and a topic that is away fails nothing: the client may give up a record
@@ -146,7 +148,7 @@ func commonOptions(deadline time.Duration, limits *Limits) []kgo.Opt {
 		kgo.MetadataMinAge(max(deadline/20, 10*time.Millisecond)),
 		kgo.ProducerLinger(2 * time.Millisecond),
 		kgo.ProducerBatchCompression(kgo.Lz4Compression(), kgo.SnappyCompression(), kgo.NoCompression()),
-		kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)),
+		kgo.RecordPartitioner(kafka.Partitioner()),
 		kgo.ProducerBatchMaxBytesFn(limits.batch),
 	}
 }
@@ -162,7 +164,9 @@ func (p *Producer) Deliver(f *Flight) error {
 // is a spill, those of one Order and one source do. It never takes the request's context: a client that hangs up must
 // not take other clients' records with it. The flight stays the caller's until Release.
 func (p *Producer) Send(f *Flight) {
-	f.sent = time.Now()
+	if f.sent.IsZero() {
+		f.sent = time.Now()
+	}
 	switch {
 	case len(f.records) == 0:
 	case p.opts.Spill == nil:

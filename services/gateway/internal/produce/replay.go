@@ -126,7 +126,7 @@ func (x *replay) step(ctx context.Context) (pause time.Duration, err error) {
 
 // gather reads the next round: what was parked first, then what follows.
 func (x *replay) gather() (*round, error) {
-	r := &round{limit: int(min(roundBytes, x.budget.Limit()/16)), most: 1 << 20, done: make(chan struct{})}
+	r := newRound(int(min(roundBytes, x.budget.Limit()/16)))
 	if x.p.away.Load() {
 		r.limit, r.most = min(probeBytes, r.limit), 1
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"weir/pkg/event"
 	"weir/services/gateway/internal/spill"
 	"weir/services/gateway/internal/spill/segment"
 )
@@ -20,6 +21,11 @@ type round struct {
 	left    atomic.Int32 // requests whose outcome is not there
 	failure atomic.Pointer[error]
 	done    chan struct{}
+	epochs  map[string]int64 // of the fan-out of each source's requests
+}
+
+func newRound(limit int) *round {
+	return &round{limit: limit, most: 1 << 20, done: make(chan struct{}), epochs: map[string]int64{}}
 }
 
 // cargo is one request of a round.
@@ -37,10 +43,32 @@ func (r *round) full() bool { return r.bytes >= r.limit || len(r.cargos) >= r.mo
 // cost is what a round holds until Kafka's client let go of it.
 func (r *round) cost() int64 { return int64(r.bytes) + int64(r.records)*recordOverhead }
 
+// takes says whether the request may go to Kafka together with what the round has of its source: not where the source's
+// fan-out changed between them. In another partition it could overtake them.
+func (r *round) takes(l *cargo) bool {
+	epoch, there := r.epochs[l.entry.Key]
+	return !there || epoch == l.epoch()
+}
+
 func (r *round) add(l *cargo) {
+	r.epochs[l.entry.Key] = l.epoch()
 	r.cargos = append(r.cargos, l)
 	r.bytes += l.entry.Size
 	r.records += l.entry.Records
+}
+
+// epoch is that of the fan-out which the request went by. Of its records the events come first.
+func (c *cargo) epoch() int64 {
+	if len(c.records) == 0 {
+		return 0
+	}
+	for _, h := range c.records[0].Headers {
+		if h.Key == event.HeaderFanout {
+			l, _ := event.ParseLane(h.Value)
+			return l.Epoch
+		}
+	}
+	return 0
 }
 
 func (r *round) fail(err error) {

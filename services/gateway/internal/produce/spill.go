@@ -27,7 +27,7 @@ func (p *Producer) sendOrSpill(f *Flight) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.flights = append(o.flights, f)
-	if p.mustSpill(f) || o.holdsBack(f, time.Now().Add(-p.patience())) {
+	if f.aside || p.mustSpill(f) || o.holdsBack(f, time.Now().Add(-p.patience())) {
 		_ = p.place(f) // what has no place now is Wait's to tell
 		return
 	}
@@ -102,7 +102,7 @@ func (p *Producer) awaitTurn(f *Flight) {
 	if turn == nil {
 		return
 	}
-	f.timer.Reset(p.patience())
+	f.timer.Reset(time.Until(f.sent.Add(p.patience())))
 	defer f.timer.Stop()
 	select {
 	case <-turn:
@@ -210,6 +210,7 @@ func (p *Producer) put(f *Flight, open bool, keep func(int) bool) error {
 	}
 	f.copied = int64(size) // the spill has a copy until its commit
 	f.ticket, f.placed = t, true
+	f.exit() // what is newer goes to the spill too, behind it
 	return nil
 }
 

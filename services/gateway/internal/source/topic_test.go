@@ -22,7 +22,7 @@ func broker(t *testing.T) []kgo.Opt {
 	return []kgo.Opt{kgo.SeedBrokers(c.ListenAddrs()...)}
 }
 
-func spec() kafka.TopicSpec { return kafka.Layout{Replication: 1}.Sources("weir.sources") }
+func spec() kafka.TopicSpec { return kafka.Layout{Replication: 1}.Compacted("weir.sources") }
 
 // However little comes at a time: the file is written once all is known, and not before.
 func TestTheMirrorWritesNoPartOfTheList(t *testing.T) {
@@ -32,8 +32,7 @@ func TestTheMirrorWritesNoPartOfTheList(t *testing.T) {
 	require.NoError(t, err)
 	defer topic.Close()
 	for i := range n {
-		r := &kgo.Record{Topic: spec().Name, Key: fmt.Appendf(nil, "s%d", i%n), Value: fmt.Appendf(nil, "{id: s%d, write_keys: [key-%d]}", i, i)}
-		require.NoError(t, topic.client.ProduceSync(t.Context(), r).FirstErr())
+		require.NoError(t, topic.topic.Write(t.Context(), map[string][]byte{fmt.Sprintf("s%d", i%n): fmt.Appendf(nil, "{id: s%d, write_keys: [key-%d]}", i, i)}))
 	}
 	path := filepath.Join(t.TempDir(), "copy.yaml")
 	ctx, stop := context.WithCancel(t.Context())
