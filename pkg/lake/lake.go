@@ -51,6 +51,12 @@ type Column struct {
 	KeyID, ValueID int32 // of a map's keys and values; 0 in other columns
 }
 
+// ColumnBytes is what one column of one file takes, compressed; of a map its keys and values together.
+type ColumnBytes struct {
+	Name  string
+	Bytes int64
+}
+
 // Schema is the columns of a table in their order, without the partition keys.
 type Schema []Column
 
