@@ -18,6 +18,7 @@ const (
 	Double                      // Parquet DOUBLE
 	Boolean                     // Parquet BOOLEAN
 	Date                        // Parquet INT32 DATE
+	MapStringBigInt             // Parquet MAP of STRING to INT64
 )
 
 // Glue is the type's name in Glue, Hive and Athena.
@@ -27,6 +28,8 @@ func (t Type) Glue() string {
 		return "timestamp"
 	case MapStringString:
 		return "map<string,string>"
+	case MapStringBigInt:
+		return "map<string,bigint>"
 	case Int:
 		return "int"
 	case BigInt:
@@ -69,7 +72,7 @@ const (
 	JSONLines
 )
 
-// Table is one table of the lake. All are partitioned by PartitionKeys.
+// Table is one table of the lake. All but Files are partitioned by PartitionKeys.
 type Table struct {
 	Name   string // in Glue and in manifests
 	Dir    string // its directory in the lake

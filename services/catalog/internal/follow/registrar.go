@@ -3,6 +3,7 @@ package follow
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"weir/pkg/flush"
 	"weir/pkg/glue"
@@ -31,6 +32,20 @@ func (r *Registrar) Tables(ctx context.Context) error {
 // Partitions makes Glue hold the partitions of the flushes' files, and their tables.
 func (r *Registrar) Partitions(ctx context.Context, notes []flush.Notification) error {
 	return r.r.apply(ctx, r.r.lake.PlanOf(r.r.facts(), notes))
+}
+
+// Register makes Glue hold a table that is none of the lake's events, and partitions of it.
+func (r *Registrar) Register(ctx context.Context, spec change.Spec, partitions []change.Partition) error {
+	var plan change.Plan
+	known := r.r.facts()
+	if !known.Table(spec.Name) {
+		plan.Tables = []change.Spec{spec}
+	}
+	missing := slices.DeleteFunc(slices.Clone(partitions), func(p change.Partition) bool { return known.Partition(p.Lake) })
+	for chunk := range slices.Chunk(missing, change.ChunkSize) {
+		plan.Chunks = append(plan.Chunks, change.Chunk{Spec: spec, Partitions: chunk})
+	}
+	return r.r.apply(ctx, plan)
 }
 
 // registerAttempts bounds how often a command tries what may go away by itself: with
