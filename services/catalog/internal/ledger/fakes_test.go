@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"iter"
 	"maps"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/parquet-go/parquet-go"
@@ -280,6 +282,15 @@ func (w *world) check(flushes ...*flush.Manifest) {
 }
 
 var errDied = errors.New("it died")
+
+// bubble is synctest.Test: what libraries keep in pools was made outside of it and is no use inside, and the other way
+// round. Two collections empty a pool.
+func bubble(t *testing.T, do func(t *testing.T)) {
+	empty := func() { runtime.GC(); runtime.GC() }
+	empty()
+	defer empty()
+	synctest.Test(t, do)
+}
 
 func contextOf(t *testing.T) (context.Context, context.CancelFunc) {
 	return context.WithCancel(t.Context())

@@ -44,7 +44,7 @@ func TestEachFileStandsOnce(t *testing.T) {
 }
 
 func TestARow(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		w := newWorld(t)
 		k, _ := w.keeper()
 		first, second, third := manifest(0, 1, 1, "a"), manifest(0, 2, 1, "a"), manifest(0, 3, 1, "a")
@@ -342,7 +342,7 @@ func TestATableThatIsLost(t *testing.T) {
 
 // Run keeps to its pace, and to ctx.
 func TestRun(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		w := newWorld(t)
 		k, facts := w.keeper()
 		w.unreadable = lake.LedgerKey("db")
