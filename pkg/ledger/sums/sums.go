@@ -20,16 +20,16 @@ import (
 
 // Sum is the files of one lake partition.
 type Sum struct {
-	Partition lake.Partition
-	Files     int64
-	Rows      int64
-	Bytes     int64
-	Columns   map[string]int64 // compressed bytes, by column
-	Unsized   int64            // bytes of those files of which nobody told the columns; nothing of them is in Columns
-	MinTime   time.Time        // receivedat, lowest and highest
-	MaxTime   time.Time
-	FlushedAt time.Time // the last of them
-	FirstAt   time.Time // the first of them was flushed
+	Partition  lake.Partition
+	Files      int64
+	Rows       int64
+	Bytes      int64
+	Columns    map[string]int64 // compressed bytes, by column
+	Unsized    int64            // bytes of those files of which nobody told the columns; nothing of them is in Columns
+	MinTime    time.Time        // receivedat, lowest and highest
+	MaxTime    time.Time
+	FirstFlush time.Time // when the first and the last of them were flushed
+	LastFlush  time.Time
 }
 
 // Add counts another sum in, of whatever lake partition.
@@ -41,8 +41,8 @@ func (s *Sum) Add(o Sum) {
 	for name, bytes := range o.Columns {
 		s.Columns[name] += bytes
 	}
-	s.MinTime, s.FirstAt = earlier(s.MinTime, o.MinTime), earlier(s.FirstAt, o.FirstAt)
-	s.MaxTime, s.FlushedAt = later(s.MaxTime, o.MaxTime), later(s.FlushedAt, o.FlushedAt)
+	s.MinTime, s.FirstFlush = earlier(s.MinTime, o.MinTime), earlier(s.FirstFlush, o.FirstFlush)
+	s.MaxTime, s.LastFlush = later(s.MaxTime, o.MaxTime), later(s.LastFlush, o.LastFlush)
 }
 
 func earlier(a, b time.Time) time.Time {
@@ -134,7 +134,7 @@ func (d *Day) Encode() ([]byte, error) {
 	form.Columns = slices.Sorted(maps.Keys(names))
 	for _, s := range d.List() {
 		one := sumForm{Table: s.Partition.Table, SourceID: s.Partition.SourceID, Files: s.Files, Rows: s.Rows, Bytes: s.Bytes, Unsized: s.Unsized}
-		for _, at := range []time.Time{s.MinTime, s.MaxTime, s.FirstAt, s.FlushedAt} {
+		for _, at := range []time.Time{s.MinTime, s.MaxTime, s.FirstFlush, s.LastFlush} {
 			one.Times = append(one.Times, micros(at))
 		}
 		if len(s.Columns) > 0 {
@@ -149,7 +149,7 @@ func (d *Day) Encode() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode the sums of a day: %w", err)
 	}
-	packer, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
+	packer, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1<<20))
 	if err != nil {
 		return nil, fmt.Errorf("encode the sums of a day: %w", err)
 	}
@@ -170,7 +170,7 @@ func Decode(day lake.Day, body []byte) (*Day, error) {
 		s := &Sum{
 			Partition: lake.Partition{Table: one.Table, SourceID: one.SourceID, Day: day},
 			Files:     one.Files, Rows: one.Rows, Bytes: one.Bytes, Unsized: one.Unsized,
-			MinTime: moment(one.Times[0]), MaxTime: moment(one.Times[1]), FirstAt: moment(one.Times[2]), FlushedAt: moment(one.Times[3]),
+			MinTime: moment(one.Times[0]), MaxTime: moment(one.Times[1]), FirstFlush: moment(one.Times[2]), LastFlush: moment(one.Times[3]),
 		}
 		for i, bytes := range one.Columns {
 			if s.Columns == nil {

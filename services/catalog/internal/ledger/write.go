@@ -137,7 +137,7 @@ func sumsOf(rows []journal.Row) []sums.Sum {
 	for i, r := range rows {
 		s := sums.Sum{
 			Partition: r.Partition, Files: 1, Rows: r.Rows, Bytes: r.Bytes, MinTime: r.MinTime, MaxTime: r.MaxTime,
-			FirstAt: r.FlushedAt, FlushedAt: r.FlushedAt,
+			FirstFlush: r.FlushedAt, LastFlush: r.FlushedAt,
 		}
 		if r.Columns == nil {
 			s.Unsized = r.Bytes
