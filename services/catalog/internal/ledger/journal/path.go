@@ -37,7 +37,7 @@ func Lead(from, gate flush.Link, listed []string, cut bool) (Path, error) {
 	p := Path{Ahead: bySeq[gate.Seq+1]}
 	delete(bySeq, gate.Seq+1)
 	seqs := slices.Sorted(maps.Keys(bySeq))
-	if cut && len(seqs) > 0 { // of the last there may be more
+	if cut && len(seqs) > 0 { // of the last there may be more, and of what is ahead of the gate's
 		delete(bySeq, seqs[len(seqs)-1])
 		seqs = seqs[:len(seqs)-1]
 	}
