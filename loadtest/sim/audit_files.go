@@ -167,7 +167,7 @@ func (a *auditor) filesInGlue(rows []fileRow) error {
 			return err
 		}
 		day, err := lake.ParseDay(p.Values[0])
-		if err != nil || strings.TrimSuffix(p.Location, "/") != a.w.location().URL(lake.FilesDir(database, day)) {
+		if err != nil || strings.TrimSuffix(p.Location, "/") != a.w.location().URL(lake.FilesDir(database, day, 0)) {
 			a.w.violation("Glue leads %v of weir_files to %s", p.Values, p.Location)
 		}
 		delete(missing, p.Values[0])

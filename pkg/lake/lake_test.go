@@ -251,7 +251,8 @@ func TestLocation(t *testing.T) {
 }
 
 func TestKeysOfTheLedger(t *testing.T) {
-	require.Equal(t, "weir_files/db%3D/dt=2024-10-04/00000000000000000042.parquet", FilesKey("db=", 20_000, 42))
+	require.Equal(t, "weir_files/db%3D/dt=2024-10-04/00000000000000000042-0.parquet", FilesKey("db=", 20_000, 0, 42, 0))
+	require.Equal(t, "weir_files_merged/db/dt=2024-10-04/00000000000000000040/00000000000000000042-3.parquet", FilesKey("db", 20_000, 40, 42, 3))
 	require.Equal(t, "_weir/catalog/db/ledger.json", LedgerKey("db"))
 	require.Equal(t, "_weir/catalog/db/sums/2024-10-04.json.zst", SumsKey("db", 20_000))
 	day, err := ParseSumsKey("db", SumsKey("db", 20_000))

@@ -43,14 +43,20 @@ func filesColumns() Schema {
 	return columns
 }
 
-// FilesDir is the directory of one day of a database's table of files, without a slash at its end.
-func FilesDir(database string, day Day) string {
-	return Files(database).Dir + "/dt=" + day.String()
+// FilesDir is the directory of one day of a database's table of files, without a slash at its end. place is the number of
+// the batch that merged the day's objects, 0 where none has yet. Merged days stand apart, because engines may read a
+// day's first directory while its successor is written.
+func FilesDir(database string, day Day, place int64) string {
+	if place == 0 {
+		return Files(database).Dir + "/dt=" + day.String()
+	}
+	return fmt.Sprintf("%s_merged/%s/dt=%s/%020d", FilesName, EscapePathName(database), day, place)
 }
 
-// FilesKey is the key of the object that the ledger's batch of that number makes for a day. Keys of a day sort by number.
-func FilesKey(database string, day Day, number int64) string {
-	return fmt.Sprintf("%s/%020d%s", FilesDir(database, day), number, Files(database).Ext)
+// FilesKey is the key of the nth object, from 0, that the ledger's batch of that number makes for a day. Keys of a
+// directory sort by number.
+func FilesKey(database string, day Day, place, number int64, n int) string {
+	return fmt.Sprintf("%s/%020d-%d%s", FilesDir(database, day, place), number, n, Files(database).Ext)
 }
 
 // LedgerKey is the key of the ledger's memory of a catalog database.

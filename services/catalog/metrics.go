@@ -171,6 +171,9 @@ func (m *metrics) ledgerFact(f ledger.Fact) {
 		m.rows.Add(ctx, int64(f.Rows))
 		m.objects.Add(ctx, int64(f.Objects))
 		m.log.Debug("ledger written", "batch", f.Number, "flushes", f.Flushes, "rows", f.Rows, "objects", f.Objects)
+	case ledger.Merged:
+		m.objects.Add(ctx, int64(f.Into))
+		m.log.Info("a day of the ledger was merged", "dt", f.Day.String(), "rows", f.Rows, "objects", f.Objects, "into", f.Into)
 	case ledger.Hole:
 		m.alarm("ledger_hole")
 		m.log.Warn("manifests are gone: the files of their flushes do not stand in weir_files", "topic", f.Owner.Topic,

@@ -81,11 +81,11 @@ func (l Lake) FilesSpec(database string) Spec {
 }
 
 // FilesPartition says how a day of it is registered.
-func (l Lake) FilesPartition(database string, day lake.Day) Partition {
+func (l Lake) FilesPartition(database string, day lake.Day, place int64) Partition {
 	return Partition{
 		Lake:     lake.Partition{Table: lake.FilesName, Day: day},
 		Values:   []string{day.String()},
-		Location: l.Location.URL(lake.FilesDir(database, day)) + "/",
+		Location: l.Location.URL(lake.FilesDir(database, day, place)) + "/",
 	}
 }
 

@@ -3,6 +3,7 @@ package follow
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"weir/pkg/flush"
@@ -46,6 +47,16 @@ func (r *Registrar) Register(ctx context.Context, spec change.Spec, partitions [
 		plan.Chunks = append(plan.Chunks, change.Chunk{Spec: spec, Partitions: chunk})
 	}
 	return r.r.apply(ctx, plan)
+}
+
+// Move has Glue look for a partition elsewhere. It replaces what Glue holds of it.
+func (r *Registrar) Move(ctx context.Context, spec change.Spec, p change.Partition) error {
+	items, err := r.r.partitions.BatchUpdatePartition(ctx, r.r.database, spec.Name, []glue.Partition{newPartition(spec, p)})
+	if err != nil || len(items) == 0 {
+		return err
+	}
+	r.r.known.forget(spec.Name) // it may be gone: who tries again registers it first
+	return fmt.Errorf("move partition %v of table %s: %w", p.Values, spec.Name, items[0].Err)
 }
 
 // registerAttempts bounds how often a command tries what may go away by itself: with

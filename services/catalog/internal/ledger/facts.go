@@ -16,6 +16,12 @@ type (
 		Rows    int // one for each file
 		Objects int
 	}
+	// Merged is a day whose objects were merged into one, or few.
+	Merged struct {
+		Day           lake.Day
+		Rows          int
+		Objects, Into int
+	}
 	// Behind is how many flushes the gates have let pass that are in no batch yet.
 	Behind struct{ Flushes uint64 }
 	// Hole is flushes of which no manifest is left: their files stand in no row.
@@ -28,6 +34,7 @@ type (
 )
 
 func (Written) fact() {}
+func (Merged) fact()  {}
 func (Behind) fact()  {}
 func (Hole) fact()    {}
 func (Rival) fact()   {}

@@ -34,7 +34,8 @@ type Store = follow.Store
 
 // Registrar makes Glue hold tables and partitions, and gives up some time.
 type Registrar interface {
-	Register(ctx context.Context, spec change.Spec, partitions []change.Partition) error
+	Register(ctx context.Context, spec change.Spec, partitions []change.Partition) error // what is there stays as it is
+	Move(ctx context.Context, spec change.Spec, partition change.Partition) error        // to another location
 }
 
 // Settings of a keeper.
@@ -52,6 +53,8 @@ type Keeper struct {
 	tell      Observer
 	fault     follow.Observer
 
+	objectRows int // of a merged object at least, but for the last
+
 	journal journal.Journal
 	body    []byte // of it, as it was written
 	etag    string // "" = there is none yet
@@ -60,6 +63,7 @@ type Keeper struct {
 	listed  bool   // Glue holds the table, and all days that have rows
 	turn    int    // of the partitions: who comes first in the next batch
 	first   map[lake.Owner]uint64
+	tidied  time.Time // when it was looked last whether days are over
 
 	mu     sync.Mutex
 	passed map[string]time.Time // by manifest: when its files became visible
@@ -68,7 +72,7 @@ type Keeper struct {
 
 // New wires a keeper; Run starts it.
 func New(s Settings, store Store, r Registrar, tell Observer, fault follow.Observer) *Keeper {
-	return &Keeper{settings: s, store: store, registrar: r, tell: tell, fault: fault, passed: make(map[string]time.Time)}
+	return &Keeper{settings: s, store: store, registrar: r, tell: tell, fault: fault, objectRows: objectRows, passed: make(map[string]time.Time)}
 }
 
 // Bounds on what is remembered of flushes that became visible and are in no batch yet. What is forgotten is known to the
@@ -136,7 +140,10 @@ func (k *Keeper) round(ctx context.Context) (more bool, err error) {
 	}
 	batch, more, troubled := k.gather(ctx)
 	if !batch.Moved() {
-		return false, troubled
+		if troubled != nil {
+			return false, troubled
+		}
+		return k.tidy(ctx)
 	}
 	decided, err := k.decide(ctx, k.journal.Next(batch))
 	if err != nil || !decided {

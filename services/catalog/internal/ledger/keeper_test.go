@@ -225,7 +225,7 @@ func TestDroppedFiles(t *testing.T) {
 
 	next, _ := w.keeper()
 	require.NoError(t, next.recall(t.Context()))
-	delete(w.objects, lake.FilesKey("db", today, next.journal.Number))
+	delete(w.objects, lake.FilesKey("db", today, 0, next.journal.Number, 0))
 	w.rounds(next)
 	w.check(manifest(0, 1, 1, "a"), lost, manifest(0, 4, 1, "a"))
 }
@@ -375,5 +375,5 @@ func TestObjectsAreNamedByBatchAndDay(t *testing.T) {
 	for o := range w.List(t.Context(), lake.FilesName+"/", "") {
 		keys = append(keys, strings.TrimPrefix(o.Key, "weir_files/db/"))
 	}
-	require.Equal(t, []string{"dt=2024-10-03/00000000000000000001.parquet", "dt=2024-10-04/00000000000000000001.parquet"}, keys)
+	require.Equal(t, []string{"dt=2024-10-03/00000000000000000001-0.parquet", "dt=2024-10-04/00000000000000000001-0.parquet"}, keys)
 }

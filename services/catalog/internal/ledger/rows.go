@@ -57,17 +57,38 @@ func encode(list []journal.Row) ([]byte, error) {
 	for i, r := range list {
 		rows[i] = rowOf(r)
 	}
+	var o object
+	o.write(rows)
+	return o.close()
+}
+
+// object is one under construction. Its rows are sorted within each row group.
+type object struct {
+	out  bytes.Buffer
+	w    *parquet.GenericWriter[row]
+	rows int
+	err  error // the first
+}
+
+// write makes a row group of the rows.
+func (o *object) write(rows []row) {
+	if o.w == nil {
+		o.w = parquet.NewGenericWriter[row](&o.out, parquet.Compression(&compression))
+	}
 	slices.SortStableFunc(rows, func(a, b row) int {
 		return cmp.Or(cmp.Compare(a.Table, b.Table), cmp.Compare(a.SourceID, b.SourceID), cmp.Compare(a.Key, b.Key))
 	})
-	var out bytes.Buffer
-	w := parquet.NewGenericWriter[row](&out, parquet.Compression(&compression))
-	_, err := w.Write(rows)
-	if err == nil {
-		err = w.Close()
+	o.rows += len(rows)
+	if _, err := o.w.Write(rows); err != nil {
+		o.err = cmp.Or(o.err, err)
+		return
 	}
-	if err != nil {
-		return nil, fmt.Errorf("encode %d rows of the ledger: %w", len(rows), err)
+	o.err = cmp.Or(o.err, o.w.Flush())
+}
+
+func (o *object) close() ([]byte, error) {
+	if err := cmp.Or(o.err, o.w.Close()); err != nil {
+		return nil, fmt.Errorf("encode %d rows of the ledger: %w", o.rows, err)
 	}
-	return out.Bytes(), nil
+	return o.out.Bytes(), nil
 }

@@ -41,13 +41,16 @@ func (k *Keeper) register(ctx context.Context, days []lake.Day) error {
 	spec := k.settings.Lake.FilesSpec(k.settings.Database)
 	parts := make([]change.Partition, len(days))
 	for i, day := range days {
-		parts[i] = k.settings.Lake.FilesPartition(k.settings.Database, day)
+		parts[i] = k.settings.Lake.FilesPartition(k.settings.Database, day, k.journal.Places[day])
 	}
 	return k.registrar.Register(ctx, spec, parts)
 }
 
 // again makes a batch whole that this process has not made: what is there already stays, whoever made it.
 func (k *Keeper) again(ctx context.Context) error {
+	if k.journal.Merge != nil {
+		return k.merge(ctx)
+	}
 	whole, err := k.whole(ctx)
 	if err != nil {
 		return err
@@ -73,7 +76,7 @@ func (k *Keeper) again(ctx context.Context) error {
 // whole tells whether everything of the batch is there.
 func (k *Keeper) whole(ctx context.Context) (bool, error) {
 	for _, day := range k.journal.Days {
-		_, err := k.store.Head(ctx, lake.FilesKey(k.settings.Database, day, k.journal.Number))
+		_, err := k.store.Head(ctx, k.key(day, 0))
 		if errors.Is(err, s3.ErrNotFound) {
 			return false, nil
 		}
@@ -103,8 +106,7 @@ func (k *Keeper) make(ctx context.Context, batch *journal.Batch) error {
 		if err != nil {
 			return err
 		}
-		key := lake.FilesKey(k.settings.Database, day, k.journal.Number)
-		if _, err := k.store.PutIfMatch(ctx, key, body, ""); err != nil && !errors.Is(err, s3.ErrExists) && !errors.Is(err, s3.ErrChanged) {
+		if err := k.put(ctx, k.key(day, 0), body); err != nil {
 			return err
 		}
 		if err := k.sum(ctx, day, rows); err != nil {
@@ -115,6 +117,20 @@ func (k *Keeper) make(ctx context.Context, batch *journal.Batch) error {
 	k.made = true
 	k.tell(done)
 	return nil
+}
+
+// key is that of the nth object which the journal's batch makes for a day.
+func (k *Keeper) key(day lake.Day, n int) string {
+	return lake.FilesKey(k.settings.Database, day, k.journal.Places[day], k.journal.Number, n)
+}
+
+// put makes an object that may be there already: then it has the same rows.
+func (k *Keeper) put(ctx context.Context, key string, body []byte) error {
+	_, err := k.store.PutIfMatch(ctx, key, body, "")
+	if errors.Is(err, s3.ErrExists) || errors.Is(err, s3.ErrChanged) {
+		return nil
+	}
+	return err
 }
 
 // sum adds the rows to the sums of their day, once.

@@ -26,6 +26,8 @@ type Journal struct {
 	Positions map[lake.Owner]flush.Link // the last flush of each partition that stands in a batch, this one included
 	Days      []lake.Day                // of which the batch has rows, rising
 	Flushes   []Flush                   // of the batch
+	Places    map[lake.Day]int64        // of each day that was merged: the number of the batch that did. A day is merged once
+	Merge     *lake.Day                 // what the batch merges, instead of writing flushes; nil = it writes them
 }
 
 // Flush is one flush of a batch, with what its manifest does not say.
@@ -37,7 +39,7 @@ type Flush struct {
 
 // Next is the journal after this one: a batch of these flushes.
 func (j Journal) Next(b *Batch) Journal {
-	next := Journal{Number: j.Number + 1, Positions: maps.Clone(j.Positions), Flushes: b.Flushes}
+	next := Journal{Number: j.Number + 1, Positions: maps.Clone(j.Positions), Flushes: b.Flushes, Places: j.Places}
 	if next.Positions == nil {
 		next.Positions = make(map[lake.Owner]flush.Link)
 	}
@@ -46,12 +48,37 @@ func (j Journal) Next(b *Batch) Journal {
 	return next
 }
 
+// Merging is the journal after this one: a batch that merges the objects of a day that has not been merged.
+func (j Journal) Merging(day lake.Day) Journal {
+	next := Journal{Number: j.Number + 1, Positions: j.Positions, Places: maps.Clone(j.Places), Merge: &day}
+	if next.Places == nil {
+		next.Places = make(map[lake.Day]int64)
+	}
+	next.Places[day] = next.Number
+	return next
+}
+
+// mergeAfter is how long after its end a day counts as over: what is flushed of it later stays in objects of its own.
+const mergeAfter = 36 * time.Hour
+
+// Due are those of the days that are over and not merged.
+func (j Journal) Due(days []lake.Day, now time.Time) (due []lake.Day) {
+	for _, day := range days {
+		if _, merged := j.Places[day]; !merged && now.Sub((day+1).Time()) >= mergeAfter {
+			due = append(due, day)
+		}
+	}
+	return due
+}
+
 type memory struct {
-	Format    int           `json:"format"`
-	Number    int64         `json:"number,string"`
-	Positions []string      `json:"positions"` // keys of manifests, which say whose they are
-	Days      []string      `json:"days"`
-	Flushes   []flushMemory `json:"flushes"`
+	Format    int              `json:"format"`
+	Number    int64            `json:"number,string"`
+	Positions []string         `json:"positions"` // keys of manifests, which say whose they are
+	Days      []string         `json:"days"`
+	Flushes   []flushMemory    `json:"flushes"`
+	Places    map[string]int64 `json:"places,omitempty"` // by day
+	Merge     string           `json:"merge,omitempty"`  // a day
 }
 
 type flushMemory struct {
@@ -76,6 +103,15 @@ func (j Journal) Encode() ([]byte, error) {
 			one.VisibleAt = &f.VisibleAt
 		}
 		m.Flushes = append(m.Flushes, one)
+	}
+	for day, number := range j.Places {
+		if m.Places == nil {
+			m.Places = make(map[string]int64, len(j.Places))
+		}
+		m.Places[day.String()] = number
+	}
+	if j.Merge != nil {
+		m.Merge = j.Merge.String()
 	}
 	body, err := json.Marshal(m)
 	if err != nil {
@@ -108,6 +144,9 @@ func Decode(body []byte) (Journal, error) {
 		}
 		j.Days = append(j.Days, day)
 	}
+	if err := j.places(m); err != nil {
+		return Journal{}, fmt.Errorf("decode the ledger's memory: %w", err)
+	}
 	for _, f := range m.Flushes {
 		one := Flush{Manifest: f.Manifest, Dropped: f.Dropped}
 		if f.VisibleAt != nil {
@@ -116,4 +155,24 @@ func Decode(body []byte) (Journal, error) {
 		j.Flushes = append(j.Flushes, one)
 	}
 	return j, nil
+}
+
+// places reads what was merged.
+func (j *Journal) places(m memory) error {
+	for text, number := range m.Places {
+		day, err := lake.ParseDay(text)
+		if err != nil {
+			return err
+		}
+		if j.Places == nil {
+			j.Places = make(map[lake.Day]int64, len(m.Places))
+		}
+		j.Places[day] = number
+	}
+	if m.Merge == "" {
+		return nil
+	}
+	day, err := lake.ParseDay(m.Merge)
+	j.Merge = &day
+	return err
 }

@@ -48,6 +48,18 @@ func TestJournalComesBack(t *testing.T) {
 	require.Equal(t, map[lake.Owner]flush.Link{owner(0): link(1), owner(1): {Seq: 10, Manifest: owner(1).ManifestKey(10, "a")}}, more.Positions)
 	require.Empty(t, more.Flushes)
 	require.Equal(t, uint64(9), got.Positions[owner(1)].Seq, "the journal before it stays as it is")
+
+	merging := more.Merging(20_000)
+	body, err = merging.Encode()
+	require.NoError(t, err)
+	got, err = Decode(body)
+	require.NoError(t, err)
+	require.Equal(t, merging, got)
+	require.Equal(t, lake.Day(20_000), *got.Merge)
+	require.Equal(t, map[lake.Day]int64{20_000: 3}, got.Next(new(Batch)).Places)
+	require.Empty(t, more.Places)
+	now := lake.Day(20_004).Time().Add(12 * time.Hour)
+	require.Equal(t, []lake.Day{20_001, 20_002}, got.Due([]lake.Day{20_000, 20_001, 20_002, 20_003, 20_004}, now))
 }
 
 func TestJournalRefuses(t *testing.T) {
@@ -57,6 +69,8 @@ func TestJournalRefuses(t *testing.T) {
 		`{"format":1,"number":"0"}`: "batch 0",
 		`{"format":1,"number":"1","positions":["x"]}`: "not a manifest's",
 		`{"format":1,"number":"1","days":["x"]}`:      "want YYYY-MM-DD",
+		`{"format":1,"number":"1","places":{"x":1}}`:  "want YYYY-MM-DD",
+		`{"format":1,"number":"1","merge":"x"}`:       "want YYYY-MM-DD",
 	} {
 		_, err := Decode([]byte(text))
 		require.ErrorContains(t, err, why, text)
