@@ -7,8 +7,9 @@
 //
 // A flush passes once, in the order of its partition's seqs, whatever dies or is
 // answered late; everything it needs to know is in Glue, in the gate's memory and
-// in the flush topic, so a catalog may be started anywhere from nothing. It writes
-// no data and deletes nothing. Floor 4; owned by whoever operates the lake's tables.
+// in the flush topic, so a catalog may be started anywhere from nothing. Beside that
+// internal/ledger keeps the table of published files, from manifests and gates. It
+// writes no events and deletes nothing. Floor 4; owned by whoever operates the lake's tables.
 package catalog
 
 import (

@@ -9,7 +9,6 @@ import (
 
 	"weir/pkg/flush"
 	"weir/pkg/flush/codec"
-	"weir/pkg/glue"
 	"weir/pkg/lake"
 )
 
@@ -37,9 +36,11 @@ func (s *sunk) written(flushes int) {
 
 func (s *sunk) places() map[string]string {
 	places := make(map[string]string)
-	for p, err := range s.rig.glue.Partitions(s.t.Context(), s.cfg.Database, lake.FilesName, glue.Filter{}) {
-		require.NoError(s.t, err)
-		places[p.Values[0]] = p.Location
+	list, err := Partitions(s.t.Context(), s.cfg, lake.FilesName)
+	require.NoError(s.t, err)
+	for _, p := range list {
+		require.Empty(s.t, p.SourceID)
+		places[p.Day] = p.Location
 	}
 	return places
 }

@@ -62,7 +62,7 @@ func (c *partitionsCommand) run(ctx context.Context, std stdio) error {
 	}
 	found := rows.New("sourceid", "dt", "location")
 	for _, p := range partitions {
-		found.Add(p.SourceID, p.Day, p.Location)
+		found.Add(text(p.SourceID), p.Day, p.Location)
 	}
 	return found.Write(std.out, c.Output)
 }
