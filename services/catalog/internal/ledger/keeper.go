@@ -130,13 +130,13 @@ func (k *Keeper) round(ctx context.Context) (more bool, err error) {
 	if err := k.recall(ctx); err != nil {
 		return false, err
 	}
-	if err := k.list(ctx); err != nil {
-		return false, err
-	}
-	if !k.made {
+	if !k.made { // first, or Glue would be led to a merged day that is not there yet
 		if err := k.again(ctx); err != nil {
 			return false, err
 		}
+	}
+	if err := k.list(ctx); err != nil {
+		return false, err
 	}
 	batch, more, troubled := k.gather(ctx)
 	if !batch.Moved() {

@@ -27,7 +27,7 @@ import (
 )
 
 // files of the lake that TestLargeLedger makes up: go test -run TestLargeLedger -v -args -files 10000000
-var files = flag.Int("files", 24_000, "files of the lake of TestLargeLedger")
+var files = flag.Int("files", 4_800, "files of the lake of TestLargeLedger")
 
 // A year of flushes of twelve partitions and five hundred sources.
 const (

@@ -90,7 +90,7 @@ func (k *Keeper) pack(ctx context.Context, day lake.Day) (done Merged, err error
 			return done, err
 		}
 		done.Objects++
-		if rows = append(rows, read...); len(rows) < groupRows {
+		if rows = append(rows, read...); len(rows) < min(groupRows, k.objectRows) {
 			continue
 		}
 		into.write(rows)

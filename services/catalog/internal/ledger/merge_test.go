@@ -152,18 +152,9 @@ func TestADayThatIsNotOver(t *testing.T) {
 func TestALargeDay(t *testing.T) {
 	w := newWorld(t)
 	k, facts := w.keeper()
-	var sources []string
-	for i := range 100 {
-		sources = append(sources, strings.Repeat("s", i+1))
-	}
-	var all []*flush.Manifest
-	for seq := uint64(1); seq <= 220; seq++ {
-		all = append(all, manifest(0, seq, 1, sources...))
-	}
-	w.flushed(all...)
-	k.objectRows = groupRows
-	w.rounds(k)
+	all := w.spread(k)
+	k.objectRows = 8
 	w.rounds(k)
 	w.check(all...)
-	require.Equal(t, []Merged{{Day: today, Rows: 44_000, Objects: 3, Into: 3}}, of[Merged](facts))
+	require.Equal(t, Merged{Day: today - 2, Rows: 16, Objects: 4, Into: 2}, of[Merged](facts)[0])
 }
