@@ -50,6 +50,7 @@ func (w *World) audit() {
 		{"E notifications", a.notifications},
 		{"F uploads", a.uploads},
 		{"G gate", a.gate},
+		{"H files", a.files},
 	} {
 		if err := check.do(); err != nil {
 			w.violation("audit, %s: %v", check.name, err)

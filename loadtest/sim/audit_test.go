@@ -40,6 +40,12 @@ func TestTheAuditNotices(t *testing.T) {
 			o := w.data(t, "raw")
 			w.bucket.Put(o.Key+"2", o.Body)
 		}},
+		{"a row of the ledger twice", "stands in weir_files more than once", func(t *testing.T, w *World) {
+			o := w.data(t, "weir_files")
+			w.bucket.Put(strings.Replace(o.Key, ".parquet", "9.parquet", 1), o.Body)
+		}},
+		{"a lost object of the ledger", "does not stand in weir_files", func(t *testing.T, w *World) { w.bucket.Remove(w.data(t, "weir_files").Key) }},
+		{"lost sums", "the sums lack", func(t *testing.T, w *World) { w.bucket.Remove(w.data(t, "_weir/catalog/weir/sums").Key) }},
 		{"a replaced object", "was replaced", func(t *testing.T, w *World) {
 			o := w.data(t, "eventlogs")
 			w.bucket.Put(o.Key, o.Body)

@@ -73,7 +73,7 @@ func (w *World) run(ctx context.Context, p *process, tel *telemetry.Telemetry) e
 	case "catalog":
 		c := catalog.DefaultConfig()
 		c.Kafka, c.Lake, c.Database, c.TopicReplication = k, w.location().String(), database, 1
-		c.S3, c.Glue = w.s3Config(p.link), w.glueConfig(p.link)
+		c.S3, c.Glue, c.LedgerEvery = w.s3Config(p.link), w.glueConfig(p.link), 3*time.Second
 		return catalog.Run(ctx, c, tel)
 	default:
 		c := gateway.DefaultConfig()

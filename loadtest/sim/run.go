@@ -234,5 +234,8 @@ func (w *World) unsettled() string {
 	if at := info.Commits[topicFlushes][0].Offset; at < flushes.HighWatermark {
 		return fmt.Sprintf("the catalog stands at %d of %d", at, flushes.HighWatermark)
 	}
+	if n, err := w.unlisted(); n > 0 || err != nil {
+		return fmt.Sprintf("weir_files lacks %d files: %v", n, err)
+	}
 	return ""
 }

@@ -13,6 +13,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 
 	"weir/pkg/event"
 	"weir/pkg/lake"
@@ -40,6 +42,7 @@ type File struct {
 	builders []builder  // of it
 	chunks   []chunk
 	used     []bool  // by leaf: row groups that are written have it
+	sizes    []int64 // by leaf: bytes of its chunks that are written
 	groups   []group // that are written
 
 	groupRows             int   // rows of the open row group that the builders have or had
@@ -175,6 +178,23 @@ func (f *File) Beside() []string {
 		}
 	}
 	return names
+}
+
+// ColumnBytes is how many bytes each column of a closed file takes, as its footer says: of a map its keys and values
+// together, by name. Bloom filters and page indexes are not counted.
+func (f *File) ColumnBytes() []lake.ColumnBytes {
+	var list []lake.ColumnBytes
+	for i, l := range f.layout.leaves {
+		switch last := len(list) - 1; {
+		case !f.used[i]:
+		case last >= 0 && list[last].Name == l.path[0]:
+			list[last].Bytes += f.sizes[i]
+		default:
+			list = append(list, lake.ColumnBytes{Name: l.path[0], Bytes: f.sizes[i]})
+		}
+	}
+	slices.SortFunc(list, func(a, b lake.ColumnBytes) int { return strings.Compare(a.Name, b.Name) })
+	return list
 }
 
 // Rows is how many rows were appended.

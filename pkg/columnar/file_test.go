@@ -43,6 +43,36 @@ func TestRowsComeBack(t *testing.T) {
 	}
 }
 
+// What is told of the columns is what the footer says of their chunks, of all row groups.
+func TestColumnBytesAreTheFooters(t *testing.T) {
+	var records []*event.Record
+	for i, value := range corpus.Generate(3, 600) {
+		records = append(records, record(i, string(value)))
+	}
+	var out bytes.Buffer
+	layout, err := NewLayout(lake.EventLogs().Schema, Options{RowGroupRows: 250})
+	require.NoError(t, err)
+	f := layout.NewFile(&out)
+	for _, r := range records {
+		var v event.View
+		require.Equal(t, event.Reason(""), v.Decode(r))
+		require.NoError(t, f.Append(r, &v))
+	}
+	require.NoError(t, f.Close())
+	want := make(map[string]int64)
+	for _, g := range open(t, out.Bytes()).Metadata().RowGroups {
+		for _, c := range g.Columns {
+			want[c.MetaData.PathInSchema[0]] += c.MetaData.TotalCompressedSize
+		}
+	}
+	got := make(map[string]int64)
+	for _, c := range f.ColumnBytes() {
+		got[c.Name] = c.Bytes
+	}
+	require.Len(t, got, len(lake.EventLogs().Schema))
+	require.Equal(t, want, got)
+}
+
 func TestGeneratedEventsComeBack(t *testing.T) {
 	const n = 600
 	var records []*event.Record

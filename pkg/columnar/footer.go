@@ -130,6 +130,7 @@ func (f *File) writeChunk(s *press, i int, c *chunk, g *group) error {
 		return err
 	}
 	m.TotalCompressedSize = f.out.n - start
+	f.sizes[i] += m.TotalCompressedSize
 	all := c.bounds(l.kind)
 	m.Statistics.MinValue, m.Statistics.MaxValue = all.least, all.greatest
 	g.note(f.layout, c, i, all, offsets)

@@ -79,7 +79,7 @@ func NewLayout(s lake.Schema, o Options) (*Layout, error) {
 // needs Abandon.
 func (l *Layout) NewFile(out io.Writer) *File {
 	l.files.Add(1)
-	return &File{layout: l, out: counter{w: out}, chunks: make([]chunk, len(l.leaves)), used: make([]bool, len(l.leaves)), first: -1}
+	return &File{layout: l, out: counter{w: out}, chunks: make([]chunk, len(l.leaves)), used: make([]bool, len(l.leaves)), sizes: make([]int64, len(l.leaves)), first: -1}
 }
 
 // crowded tells whether a file whose rows hold so many bytes should make pages of them although they are few: all rows

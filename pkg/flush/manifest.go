@@ -32,7 +32,8 @@ type File struct {
 	Bytes     int64
 	Offsets   *Offsets // of its rows; as many as Rows
 	MinTime   time.Time
-	MaxTime   time.Time // receivedAt of its rows, lowest and highest
+	MaxTime   time.Time          // receivedAt of its rows, lowest and highest
+	Columns   []lake.ColumnBytes // by name; nil = not known, or it has no columns
 }
 
 // DeadLetter is one record that is no event.

@@ -18,6 +18,7 @@ const (
 	Double                      // Parquet DOUBLE
 	Boolean                     // Parquet BOOLEAN
 	Date                        // Parquet INT32 DATE
+	MapStringBigInt             // Parquet MAP of STRING to INT64
 )
 
 // Glue is the type's name in Glue, Hive and Athena.
@@ -27,6 +28,8 @@ func (t Type) Glue() string {
 		return "timestamp"
 	case MapStringString:
 		return "map<string,string>"
+	case MapStringBigInt:
+		return "map<string,bigint>"
 	case Int:
 		return "int"
 	case BigInt:
@@ -51,6 +54,12 @@ type Column struct {
 	KeyID, ValueID int32 // of a map's keys and values; 0 in other columns
 }
 
+// ColumnBytes is what one column of one file takes, compressed; of a map its keys and values together.
+type ColumnBytes struct {
+	Name  string
+	Bytes int64
+}
+
 // Schema is the columns of a table in their order, without the partition keys.
 type Schema []Column
 
@@ -63,7 +72,7 @@ const (
 	JSONLines
 )
 
-// Table is one table of the lake. All are partitioned by PartitionKeys.
+// Table is one table of the lake. All but Files are partitioned by PartitionKeys.
 type Table struct {
 	Name   string // in Glue and in manifests
 	Dir    string // its directory in the lake

@@ -249,3 +249,17 @@ func TestLocation(t *testing.T) {
 		require.Error(t, err, bad)
 	}
 }
+
+func TestKeysOfTheLedger(t *testing.T) {
+	require.Equal(t, "weir_files/db%3D/dt=2024-10-04/00000000000000000042-0.parquet", FilesKey("db=", 20_000, 0, 42, 0))
+	require.Equal(t, "weir_files_merged/db/dt=2024-10-04/00000000000000000040/00000000000000000042-3.parquet", FilesKey("db", 20_000, 40, 42, 3))
+	require.Equal(t, "_weir/catalog/db/ledger.json", LedgerKey("db"))
+	require.Equal(t, "_weir/catalog/db/sums/2024-10-04.json.zst", SumsKey("db", 20_000))
+	day, err := ParseSumsKey("db", SumsKey("db", 20_000))
+	require.NoError(t, err)
+	require.Equal(t, Day(20_000), day)
+	for _, key := range []string{"", LedgerKey("db"), SumsKey("other", 20_000), SumsDir("db") + "2024-10-4.json.zst", SumsKey("db", 20_000) + "2"} {
+		_, err := ParseSumsKey("db", key)
+		require.Error(t, err, key)
+	}
+}

@@ -7,8 +7,9 @@
 //
 // A flush passes once, in the order of its partition's seqs, whatever dies or is
 // answered late; everything it needs to know is in Glue, in the gate's memory and
-// in the flush topic, so a catalog may be started anywhere from nothing. It writes
-// no data and deletes nothing. Floor 4; owned by whoever operates the lake's tables.
+// in the flush topic, so a catalog may be started anywhere from nothing. Beside that
+// internal/ledger keeps the table of published files, from manifests and gates. It
+// writes no events and deletes nothing. Floor 4; owned by whoever operates the lake's tables.
 package catalog
 
 import (
@@ -17,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -29,6 +31,7 @@ import (
 	"weir/pkg/telemetry"
 	"weir/services/catalog/internal/change"
 	"weir/services/catalog/internal/follow"
+	"weir/services/catalog/internal/ledger"
 )
 
 // window is how far apart rounds start while the flush topic is busy: it bounds
@@ -47,6 +50,8 @@ type Config struct {
 	FlushTopic       string `name:"flush-topic" default:"weir.flushes" help:"The topic that tells of published flushes; created if it is missing."`
 	TopicReplication int16  `name:"topic-replication" default:"3" help:"Replicas of the topics that are created."`
 
+	LedgerEvery time.Duration `name:"ledger-every" default:"1m" help:"How often the files that were published are written into the table weir_files: each time makes an object for each day that they are of. 1s to 1h."`
+
 	Kafka kafka.Config `embed:""`
 
 	// How the lake and Glue are reached, where not as the environment says.
@@ -57,7 +62,7 @@ type Config struct {
 // DefaultConfig is what the defaults in the tags say.
 func DefaultConfig() Config {
 	return Config{
-		Lake: "s3://weir/lake", Database: "weir", FlushTopic: "weir.flushes", TopicReplication: 3,
+		Lake: "s3://weir/lake", Database: "weir", FlushTopic: "weir.flushes", TopicReplication: 3, LedgerEvery: time.Minute,
 		Kafka: kafka.Config{Brokers: []string{"127.0.0.1:9092"}},
 	}
 }
@@ -75,6 +80,7 @@ func (c Config) Validate() []error {
 	f.Check(glueName.MatchString(c.Database), "database", "%q is no name for a database: want up to 255 of a-z, 0-9 and _", c.Database)
 	f.Check(kafkaTopic.MatchString(c.FlushTopic), "flush-topic", "%q is no name for a topic: want up to 249 of A-Z, a-z, 0-9, '.', '_' and '-'", c.FlushTopic)
 	f.Check(c.TopicReplication > 0, "topic-replication", "must be at least 1")
+	f.Check(c.LedgerEvery >= time.Second && c.LedgerEvery <= time.Hour, "ledger-every", "%s is not between 1s and 1h", c.LedgerEvery)
 	return append(f, c.Kafka.Validate()...)
 }
 
@@ -138,7 +144,34 @@ func follower(ctx context.Context, cfg Config, store *s3.Store, g *glue.Catalog,
 	ready()
 	s := follow.Settings{Database: cfg.Database, Lake: change.NewLake(store.Location(), tables()...), Window: window}
 	topic := follow.NewFlushTopic(client, cfg.FlushTopic, cfg.Group(), store.Location().String())
-	return follow.New(s, topic, store, g, g, m.fact).Run(ctx)
+	keeper := newKeeper(cfg, s.Lake, store, g, m)
+	tell := func(f follow.Fact) {
+		if p, ok := f.(follow.Passed); ok {
+			keeper.Passed(p.Manifest)
+		}
+		m.fact(f)
+	}
+	ctx, stop := context.WithCancel(ctx)
+	var keeping sync.WaitGroup
+	keeping.Go(func() { keeper.Run(ctx) })
+	defer keeping.Wait() // what it was doing is done again by whoever starts next
+	defer stop()
+	return follow.New(s, topic, store, g, g, tell).Run(ctx)
+}
+
+// newKeeper wires the ledger beside the follower: neither waits for the other.
+func newKeeper(cfg Config, l change.Lake, store *s3.Store, g *glue.Catalog, m *metrics) *ledger.Keeper {
+	var keeper *ledger.Keeper
+	registrar := follow.NewRegistrar(g, g, cfg.Database, l, func(f follow.Fact) {
+		if c, ok := f.(follow.Created); ok && c.Table == lake.FilesName {
+			keeper.Lost()
+		}
+		m.fact(f)
+	})
+	m.health.Set(string(ledger.Dependency), nil) // until something is wrong
+	s := ledger.Settings{Database: cfg.Database, Lake: l, Every: cfg.LedgerEvery}
+	keeper = ledger.New(s, store, registrar, m.ledgerFact, m.fact)
+	return keeper
 }
 
 // probe refuses a store that is unfit. It waits for everything that can come back or be

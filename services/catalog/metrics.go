@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -17,6 +18,7 @@ import (
 	"weir/pkg/s3"
 	"weir/pkg/telemetry"
 	"weir/services/catalog/internal/follow"
+	"weir/services/catalog/internal/ledger"
 )
 
 // metrics turns the follower's facts into log lines, instruments and health.
@@ -31,10 +33,13 @@ type metrics struct {
 	partitions metric.Int64Counter
 	alarms     metric.Int64Counter
 	elsewhere  metric.Int64Counter
+	rows       metric.Int64Counter
+	objects    metric.Int64Counter
 	s3Duration metric.Float64Histogram
 	s3Bytes    metric.Int64Counter
 	s3Attempts metric.Int64Counter
 	watch      metric.Registration
+	behind     atomic.Int64 // flushes that are in the lake and not in the ledger
 
 	mu      sync.Mutex
 	pending follow.Pending // what the round at hand has to make visible
@@ -51,7 +56,7 @@ const lakesLogged = 100
 func newMetrics(tel *telemetry.Telemetry, cfg Config) (*metrics, error) {
 	m := &metrics{log: tel.Log, health: tel.Health, lakes: make(map[string]struct{}), closingLogged: make(map[string]time.Time), repair: fmt.Sprintf("weir catalog repair --lake %s --database %s", cfg.Lake, cfg.Database)}
 	meter := tel.Meter
-	var errs [13]error
+	var errs [16]error
 	m.delay, errs[0] = meter.Float64Histogram("weir.catalog.delay", metric.WithUnit("s"), telemetry.DelaySeconds(),
 		metric.WithDescription("From the publishing of a file to the moment it can be queried."))
 	m.operations, errs[1] = meter.Int64Counter("weir.catalog.operations", metric.WithUnit("{operation}"),
@@ -66,6 +71,13 @@ func newMetrics(tel *telemetry.Telemetry, cfg Config) (*metrics, error) {
 		metric.WithDescription("What should never happen and needs a person."))
 	m.elsewhere, errs[12] = meter.Int64Counter("weir.catalog.notifications.elsewhere", metric.WithUnit("{notification}"),
 		metric.WithDescription("Notifications of flushes in other lakes that share the flush topic: passed over."))
+	m.rows, errs[13] = meter.Int64Counter("weir.catalog.ledger.rows", metric.WithUnit("{row}"),
+		metric.WithDescription("Rows written into the table weir_files, one for each published file."))
+	m.objects, errs[14] = meter.Int64Counter("weir.catalog.ledger.objects", metric.WithUnit("{object}"),
+		metric.WithDescription("Objects written into the table weir_files."))
+	behind, err := meter.Int64ObservableGauge("weir.catalog.ledger.behind", metric.WithUnit("{flush}"),
+		metric.WithDescription("Flushes that can be queried and are not in the table weir_files yet."))
+	errs[15] = err
 	// Where one process runs the sink too, both count into the same instruments: the
 	// texts must be the sink's to the letter, or /metrics refuses the pair.
 	m.s3Duration, errs[6] = meter.Float64Histogram("weir.s3.attempt.duration", metric.WithUnit("s"), telemetry.AttemptSeconds(),
@@ -82,8 +94,9 @@ func newMetrics(tel *telemetry.Telemetry, cfg Config) (*metrics, error) {
 	errs[9] = err
 	m.watch, errs[10] = meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		m.observe(o, files, age)
+		o.ObserveInt64(behind, m.behind.Load())
 		return nil
-	}, files, age)
+	}, files, age, behind)
 	return m, errors.Join(errs[:]...)
 }
 
@@ -145,6 +158,28 @@ func (m *metrics) fact(f follow.Fact) {
 		m.log.Warn("a table was not in Glue; registering its partitions again from the start of the flush topic", "table", f.Table)
 	default:
 		m.trouble(f)
+	}
+}
+
+// ledgerFact is the keeper's observer.
+func (m *metrics) ledgerFact(f ledger.Fact) {
+	ctx := context.Background()
+	switch f := f.(type) {
+	case ledger.Behind:
+		m.behind.Store(int64(f.Flushes))
+	case ledger.Written:
+		m.rows.Add(ctx, int64(f.Rows))
+		m.objects.Add(ctx, int64(f.Objects))
+		m.log.Debug("ledger written", "batch", f.Number, "flushes", f.Flushes, "rows", f.Rows, "objects", f.Objects)
+	case ledger.Merged:
+		m.objects.Add(ctx, int64(f.Into))
+		m.log.Info("a day of the ledger was merged", "dt", f.Day.String(), "rows", f.Rows, "objects", f.Objects, "into", f.Into)
+	case ledger.Hole:
+		m.alarm("ledger_hole")
+		m.log.Warn("manifests are gone: the files of their flushes do not stand in weir_files", "topic", f.Owner.Topic,
+			"topic_id", f.Owner.TopicID.String(), "partition", f.Owner.Partition, "from_seq", f.From, "to_seq", f.To)
+	case ledger.Rival:
+		m.log.Warn("another catalog keeps the same ledger: run one for each database", "key", f.Key)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"weir/pkg/glue"
+	"weir/pkg/lake"
 	"weir/services/catalog/internal/change"
 )
 
@@ -27,7 +28,7 @@ type ColumnInfo struct {
 
 // PartitionInfo is a partition as Glue holds it.
 type PartitionInfo struct {
-	SourceID string `json:"sourceid"`
+	SourceID string `json:"sourceid"` // "" in the table of files, which has no such key
 	Day      string `json:"dt"`
 	Location string `json:"location"`
 }
@@ -64,6 +65,10 @@ func Partitions(ctx context.Context, cfg Config, table string) ([]PartitionInfo,
 		}
 		if err != nil {
 			return nil, err
+		}
+		if table == lake.FilesName && len(p.Values) == 1 {
+			list = append(list, PartitionInfo{Day: p.Values[0], Location: p.Location})
+			continue
 		}
 		if len(p.Values) != len(change.PartitionKeys()) {
 			return nil, fmt.Errorf("table %s.%s has other partition keys than sourceid and dt", cfg.Database, table)

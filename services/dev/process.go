@@ -28,6 +28,8 @@ const (
 	bucket     = "weir"
 	partitions = 4 // of a topic
 
+	// ledgerEvery makes what was sent a minute ago stand in weir_files when somebody asks.
+	ledgerEvery = 5 * time.Second
 	// startWithin bounds the start of everything.
 	startWithin = 30 * time.Second
 	// topicBytes bounds a partition of the events topic on disk: the embedded
@@ -142,7 +144,7 @@ func (d *process) kafka() kafka.Config { return kafka.Config{Brokers: []string{d
 func (d *process) startServices(ctx context.Context, sources string) error {
 	d.serve("catalog", func(ctx context.Context, tel *telemetry.Telemetry) error {
 		cfg := catalog.DefaultConfig()
-		cfg.Kafka, cfg.TopicReplication = d.kafka(), 1
+		cfg.Kafka, cfg.TopicReplication, cfg.LedgerEvery = d.kafka(), 1, ledgerEvery
 		return catalog.Run(ctx, cfg, tel)
 	})
 	d.serve("sink", func(ctx context.Context, tel *telemetry.Telemetry) error {

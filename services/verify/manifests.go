@@ -261,7 +261,7 @@ func (v *verifier) readManifest(ctx context.Context, m manifest) (manifest, erro
 		return m, nil
 	}
 	for i := range m.read.Files {
-		m.read.Files[i].Parts = nil // many, and of no use here
+		m.read.Files[i].Parts, m.read.Files[i].Columns = nil, nil // many, and of no use here
 	}
 	return m, nil
 }

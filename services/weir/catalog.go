@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"weir/services/catalog"
 	"weir/services/dev/screen"
@@ -16,6 +17,7 @@ type catalogs struct {
 	Run        catalogCommand    `cmd:"" default:"withargs" help:"The service; run may be left out."`
 	Tables     tablesCommand     `cmd:"" help:"The tables and columns that Glue holds."`
 	Partitions partitionsCommand `cmd:"" help:"The lake partitions of a table that Glue holds."`
+	History    historyCommand    `cmd:"" help:"What was published, by table and day: files, rows, bytes, times. The rows behind it are the table weir_files."`
 	Reconcile  reconcileCommand  `cmd:"" help:"Compare Glue with the lake's manifests and objects; exit 3 where they differ."`
 	Repair     repairCommand     `cmd:"" help:"Let pass what stopped at the catalog's gate, and put back what Glue lacks, as far as the lake proves it, or a registry of columns that is lost, as far as Glue does; exit 3 where it does not."`
 }
@@ -60,9 +62,44 @@ func (c *partitionsCommand) run(ctx context.Context, std stdio) error {
 	}
 	found := rows.New("sourceid", "dt", "location")
 	for _, p := range partitions {
-		found.Add(p.SourceID, p.Day, p.Location)
+		found.Add(text(p.SourceID), p.Day, p.Location)
 	}
 	return found.Write(std.out, c.Output)
+}
+
+type historyCommand struct {
+	Table                 string `arg:"" optional:"" help:"The table, such as eventlogs. Without it: all."`
+	catalog.HistoryConfig `embed:""`
+	devDir                `embed:""`
+	output                `embed:""`
+}
+
+func (c *historyCommand) Validate() []error {
+	return append(c.HistoryConfig.Validate(), c.glueFaults()...)
+}
+
+func (c *historyCommand) run(ctx context.Context, std stdio) error {
+	if _, err := c.point(); err != nil {
+		return err
+	}
+	sums, err := catalog.History(ctx, c.HistoryConfig, c.Table)
+	if err != nil {
+		return err
+	}
+	found := rows.New("dt", "table", "sourceid", "files", "rows", "bytes", "first_receivedat", "last_receivedat", "first_flush", "last_flush")
+	for _, s := range sums {
+		found.Add(s.Partition.Day.String(), s.Partition.Table, text(s.Partition.SourceID), s.Files, s.Rows, s.Bytes,
+			instant(s.MinTime), instant(s.MaxTime), instant(s.FirstFlush), instant(s.LastFlush))
+	}
+	return found.Write(std.out, c.Output)
+}
+
+// instant is a time as SQL writes it, UTC.
+func instant(t time.Time) any {
+	if t.IsZero() {
+		return nil
+	}
+	return t.UTC().Format("2006-01-02 15:04:05.000")
 }
 
 // differs is what a command found that is not right: it exits as verify does.

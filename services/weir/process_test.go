@@ -244,6 +244,7 @@ func TestDevSurvivesKillAndRestart(t *testing.T) {
 	out, err = exec.Command(bin, "verify", "--dir", dir, "--rows").CombinedOutput()
 	require.NoError(t, err, string(out))
 	require.Contains(t, string(out), "nothing is missing, nothing is doubled")
+	p.ledgerAgrees(int(got["n"].(float64)))
 	for flag, says := range map[string]string{"--group": `that is group "weir-sink"`, "--topic": `there is no topic "typo"`} {
 		cmd := exec.Command(bin, "verify", "--dir", dir, flag, "typo")
 		out, err = cmd.CombinedOutput()
@@ -259,6 +260,47 @@ func TestDevSurvivesKillAndRestart(t *testing.T) {
 	p = startDev(t, dir) // a clean stop is taken up too
 	require.Equal(t, got["n"], mustAsk(t, dir, count)["n"])
 	require.Equal(t, exitDone, p.terminate())
+}
+
+// ledgerAgrees waits until the table of files has caught up, and looks whether it says what the tables hold.
+func (p *devProcess) ledgerAgrees(events int) {
+	p.t.Helper()
+	const sums = "select table_name, sum(rows) as n, count(*) - count(distinct key) as doubled, sum(bytes) as bytes, " +
+		"sum(list_sum(map_values(column_bytes))) as columns, count(visible_at) as seen, min(first_offset) as least, " +
+		"bool_and(min_time <= max_time and max_time <= flushed_at and dt = strftime(min_time, '%Y-%m-%d')) as timely " +
+		"from weir_files group by 1 order by 1"
+	var rows []map[string]any
+	p.poll(time.Minute, func() (err error) {
+		rows, err = ask(p.dir, sums)
+		if err == nil && (len(rows) < 2 || rows[0]["n"].(float64) < float64(events)) {
+			err = fmt.Errorf("weir_files holds %v of %d rows", rows, events)
+		}
+		return err
+	})
+	for i, table := range []string{"eventlogs", "eventlogs_raw"} {
+		require.Equal(p.t, table, rows[i]["table_name"])
+		require.EqualValues(p.t, events, rows[i]["n"])
+		require.EqualValues(p.t, 0, rows[i]["doubled"])
+		require.EqualValues(p.t, 0, rows[i]["least"])
+		require.Positive(p.t, rows[i]["seen"])
+		require.Equal(p.t, true, rows[i]["timely"])
+	}
+	require.Nil(p.t, rows[1]["columns"])
+	share := rows[0]["columns"].(float64) / rows[0]["bytes"].(float64)
+	require.True(p.t, share > 0.2 && share < 1, "columns are %f of the objects", share) // small files are footer for the most part
+
+	bin, err := binary()
+	require.NoError(p.t, err)
+	out, err := exec.Command(bin, "catalog", "history", "--dir", p.dir, "--output", "json", "eventlogs").Output()
+	require.NoError(p.t, err)
+	var history []map[string]any
+	require.NoError(p.t, json.Unmarshal(out, &history))
+	total := 0.0
+	for _, day := range history {
+		require.Equal(p.t, "eventlogs", day["table"])
+		total += day["rows"].(float64)
+	}
+	require.EqualValues(p.t, events, total)
 }
 
 func TestDevOnceOnADirectory(t *testing.T) {

@@ -27,13 +27,15 @@ func EncodeManifest(m *flush.Manifest) ([]byte, error) {
 		Bucket: m.Bucket, Predecessor: m.Predecessor, Low: m.Low, NextLow: m.NextLow, LeaderEpoch: m.LeaderEpoch,
 		Bundle: m.Bundle, Columns: m.Columns, Trigger: m.Trigger, CreatedAt: stamp(m.CreatedAt), Dropped: m.Dropped,
 	}
+	names := make(columnNames)
 	for i := range m.Files {
-		f, err := encodeFile(&m.Files[i])
+		f, err := encodeFile(&m.Files[i], names)
 		if err != nil {
 			return nil, fmt.Errorf("encode manifest %s: %w", m.Key, err)
 		}
 		p.Files = append(p.Files, f)
 	}
+	p.ColumnNames = names.list()
 	for _, d := range m.DeadLetters {
 		p.DeadLetters = append(p.DeadLetters, &flushv1.DeadLetter{Offset: d.Offset, Reason: d.Reason})
 	}
@@ -96,7 +98,7 @@ func decodeManifest(body []byte) (*flush.Manifest, error) {
 		Bundle: p.Bundle, Columns: p.Columns, Trigger: p.Trigger, CreatedAt: moment(p.CreatedAt), Dropped: p.Dropped,
 	}
 	for _, f := range p.Files {
-		file, err := decodeFile(f)
+		file, err := decodeFile(f, p.ColumnNames)
 		if err != nil {
 			return nil, err
 		}
@@ -138,7 +140,7 @@ func decodeSet(b []byte) (*flush.Offsets, error) {
 	return o, o.UnmarshalBinary(b)
 }
 
-func encodeFile(f *flush.File) (*flushv1.File, error) {
+func encodeFile(f *flush.File, names columnNames) (*flushv1.File, error) {
 	offsets, err := f.Offsets.MarshalBinary()
 	if err != nil {
 		return nil, fmt.Errorf("offsets of %s: %w", f.Key, err)
@@ -146,6 +148,7 @@ func encodeFile(f *flush.File) (*flushv1.File, error) {
 	p := &flushv1.File{
 		Table: f.Table, SourceId: f.Partition.SourceID, Dt: f.Partition.Day.String(), Key: f.Key, UploadId: f.UploadID, BundleAt: f.BundleAt,
 		Rows: f.Rows, Bytes: f.Bytes, Offsets: offsets, MinTime: stamp(f.MinTime), MaxTime: stamp(f.MaxTime),
+		ColumnBytes: names.encode(f.Columns),
 	}
 	for _, part := range f.Parts {
 		p.Parts = append(p.Parts, &flushv1.Part{Number: part.Number, Etag: part.ETag, Crc32: part.CRC32, Bytes: part.Bytes})
@@ -153,7 +156,7 @@ func encodeFile(f *flush.File) (*flushv1.File, error) {
 	return p, nil
 }
 
-func decodeFile(p *flushv1.File) (flush.File, error) {
+func decodeFile(p *flushv1.File, names []string) (flush.File, error) {
 	day, err := lake.ParseDay(p.Dt)
 	if err != nil {
 		return flush.File{}, fmt.Errorf("file %s: %w", p.Key, err)
@@ -168,6 +171,9 @@ func decodeFile(p *flushv1.File) (flush.File, error) {
 	}
 	if f.Offsets.Len() != f.Rows {
 		return flush.File{}, fmt.Errorf("file %s has %d rows and %d offsets", p.Key, f.Rows, f.Offsets.Len())
+	}
+	if f.Columns, err = decodeColumns(p.ColumnBytes, names); err != nil {
+		return flush.File{}, fmt.Errorf("column bytes of %s: %w", p.Key, err)
 	}
 	for _, part := range p.Parts {
 		f.Parts = append(f.Parts, flush.Part{Number: part.Number, ETag: part.Etag, CRC32: part.Crc32, Bytes: part.Bytes})

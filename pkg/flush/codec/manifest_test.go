@@ -5,6 +5,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -90,6 +91,41 @@ func TestManifest(t *testing.T) {
 	got, err := codec.DecodeManifest(m.Key, stored)
 	require.NoError(t, err)
 	requireSame(t, m, got)
+}
+
+// The names of columns stand there once, and a file adds what their sizes take: of 22 columns under 120 bytes.
+func TestManifestWithColumns(t *testing.T) {
+	m := example()
+	bare, err := codec.EncodeManifest(m)
+	require.NoError(t, err)
+	for i, c := range lake.EventLogs().Schema {
+		m.Files[0].Columns = append(m.Files[0].Columns, lake.ColumnBytes{Name: c.Name, Bytes: 1 << (i + 3)})
+	}
+	slices.SortFunc(m.Files[0].Columns, func(a, b lake.ColumnBytes) int { return strings.Compare(a.Name, b.Name) })
+	second := m.Files[0]
+	second.Key += "2"
+	second.Columns = []lake.ColumnBytes{{Name: "context_page_url", Bytes: 10}, {Name: "event", Bytes: 1 << 33}}
+	m.Files = append(m.Files, second)
+	body, err := codec.EncodeManifest(m)
+	require.NoError(t, err)
+	got, err := codec.DecodeManifest(m.Key, golden(t, "manifest-columns.json", body))
+	require.NoError(t, err)
+	requireSame(t, m, got)
+
+	m.Files = m.Files[:1]
+	one, err := codec.EncodeManifest(m)
+	require.NoError(t, err)
+	names := len(`,"columnNames":[]`)
+	for _, c := range lake.EventLogs().Schema {
+		names += len(c.Name) + 3
+	}
+	require.Less(t, len(one)-len(bare)-names, 120)
+
+	for _, wrong := range []string{`"columnBytes":"gA=="`, `"columnBytes":"////////////////fw=="`} {
+		broken := strings.Replace(string(bare), `"rows"`, wrong+`,"rows"`, 1)
+		_, err = codec.DecodeManifest(m.Key, []byte(broken))
+		require.ErrorContains(t, err, "column bytes of ")
+	}
 }
 
 // A flush that gives something up goes back to offset 5 and is in a format that older code refuses.
@@ -199,6 +235,9 @@ func anyManifest() *rapid.Generator[*flush.Manifest] {
 				Bytes: rapid.Int64().Draw(t, "bytes"), MinTime: anyTime().Draw(t, "min"), MaxTime: anyTime().Draw(t, "max"),
 			}
 			f.Partition = lake.Partition{Table: f.Table, SourceID: text.Draw(t, "source"), Day: lake.Day(rapid.Int32Range(0, 60000).Draw(t, "day"))}
+			for _, name := range slices.Sorted(slices.Values(rapid.SliceOfNDistinct(text, 0, 3, rapid.ID).Draw(t, "columns"))) {
+				f.Columns = append(f.Columns, lake.ColumnBytes{Name: name, Bytes: rapid.Int64Min(1).Draw(t, "column")})
+			}
 			for n := range rapid.Int32Range(0, 2).Draw(t, "parts") {
 				f.Parts = append(f.Parts, flush.Part{Number: n + 1, ETag: text.Draw(t, "etag"), CRC32: text.Draw(t, "crc"), Bytes: rapid.Int64().Draw(t, "part")})
 			}

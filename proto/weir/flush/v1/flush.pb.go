@@ -72,7 +72,9 @@ type Manifest struct {
 	// Key of the object that holds the files that have no upload, one after the other; relative to the lake.
 	Bundle string `protobuf:"bytes,24,opt,name=bundle,proto3" json:"bundle,omitempty"`
 	// Version of the registry of promoted columns that knows every column of the files; 0 where they have none.
-	Columns       int64 `protobuf:"varint,25,opt,name=columns,proto3" json:"columns,omitempty"`
+	Columns int64 `protobuf:"varint,25,opt,name=columns,proto3" json:"columns,omitempty"`
+	// The columns that column_bytes of the files count, in its order.
+	ColumnNames   []string `protobuf:"bytes,26,rep,name=column_names,json=columnNames,proto3" json:"column_names,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -282,6 +284,13 @@ func (x *Manifest) GetColumns() int64 {
 	return 0
 }
 
+func (x *Manifest) GetColumnNames() []string {
+	if x != nil {
+		return x.ColumnNames
+	}
+	return nil
+}
+
 // File is one object that becomes visible with the flush.
 type File struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -302,7 +311,11 @@ type File struct {
 	MinTime *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=min_time,json=minTime,proto3" json:"min_time,omitempty"`
 	MaxTime *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=max_time,json=maxTime,proto3" json:"max_time,omitempty"`
 	// Without an upload: where it begins in the bundle.
-	BundleAt      int64 `protobuf:"varint,12,opt,name=bundle_at,json=bundleAt,proto3" json:"bundle_at,omitempty"`
+	BundleAt int64 `protobuf:"varint,12,opt,name=bundle_at,json=bundleAt,proto3" json:"bundle_at,omitempty"`
+	// Compressed bytes of the columns that the manifest's column_names names: a varint for each, 0 where the file does not
+	// have it, and none for what follows the last that it has. Of a map its keys and values together. Empty where it is not
+	// known, and in files that have no columns.
+	ColumnBytes   []byte `protobuf:"bytes,13,opt,name=column_bytes,json=columnBytes,proto3" json:"column_bytes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -419,6 +432,13 @@ func (x *File) GetBundleAt() int64 {
 		return x.BundleAt
 	}
 	return 0
+}
+
+func (x *File) GetColumnBytes() []byte {
+	if x != nil {
+		return x.ColumnBytes
+	}
+	return nil
 }
 
 // Part is one part of a multipart upload.
@@ -857,7 +877,7 @@ var File_weir_flush_v1_flush_proto protoreflect.FileDescriptor
 
 const file_weir_flush_v1_flush_proto_rawDesc = "" +
 	"\n" +
-	"\x19weir/flush/v1/flush.proto\x12\rweir.flush.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfc\x05\n" +
+	"\x19weir/flush/v1/flush.proto\x12\rweir.flush.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9f\x06\n" +
 	"\bManifest\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\x05R\x06format\x12\x1d\n" +
 	"\n" +
@@ -888,7 +908,8 @@ const file_weir_flush_v1_flush_proto_rawDesc = "" +
 	"\x05again\x18\x16 \x01(\fR\x05again\x12\x18\n" +
 	"\adropped\x18\x17 \x03(\tR\adropped\x12\x16\n" +
 	"\x06bundle\x18\x18 \x01(\tR\x06bundle\x12\x18\n" +
-	"\acolumns\x18\x19 \x01(\x03R\acolumns\"\xf2\x02\n" +
+	"\acolumns\x18\x19 \x01(\x03R\acolumns\x12!\n" +
+	"\fcolumn_names\x18\x1a \x03(\tR\vcolumnNames\"\x95\x03\n" +
 	"\x04File\x12\x14\n" +
 	"\x05table\x18\x01 \x01(\tR\x05table\x12\x1b\n" +
 	"\tsource_id\x18\x02 \x01(\tR\bsourceId\x12\x0e\n" +
@@ -902,7 +923,8 @@ const file_weir_flush_v1_flush_proto_rawDesc = "" +
 	"\bmin_time\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\aminTime\x125\n" +
 	"\bmax_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\amaxTime\x12\x1b\n" +
-	"\tbundle_at\x18\f \x01(\x03R\bbundleAt\"^\n" +
+	"\tbundle_at\x18\f \x01(\x03R\bbundleAt\x12!\n" +
+	"\fcolumn_bytes\x18\r \x01(\fR\vcolumnBytes\"^\n" +
 	"\x04Part\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x05R\x06number\x12\x12\n" +
 	"\x04etag\x18\x02 \x01(\tR\x04etag\x12\x14\n" +

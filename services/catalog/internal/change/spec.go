@@ -71,6 +71,25 @@ func PartitionKeys() []Column {
 	return keys
 }
 
+// FilesSpec says how the table of a database's ledger is created.
+func (l Lake) FilesSpec(database string) Spec {
+	s := l.SpecOf(lake.Files(database))
+	s.PartitionKeys = nil
+	for _, name := range lake.FilesKeys() {
+		s.PartitionKeys = append(s.PartitionKeys, Column{Name: name, Type: "string"})
+	}
+	return s
+}
+
+// FilesPartition says how a day of it is registered.
+func (l Lake) FilesPartition(database string, day lake.Day, place int64) Partition {
+	return Partition{
+		Lake:     lake.Partition{Table: lake.FilesName, Day: day},
+		Values:   []string{day.String()},
+		Location: l.Location.URL(lake.FilesDir(database, day, place)) + "/",
+	}
+}
+
 // SpecOf says how a table of the lake is created.
 func (l Lake) SpecOf(t lake.Table) Spec {
 	s := Spec{

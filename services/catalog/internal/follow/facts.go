@@ -46,6 +46,8 @@ type (
 		Table string
 		Delay time.Duration // since its flush was published
 	}
+	// Passed is a flush of which all files can be queried now.
+	Passed struct{ Manifest string }
 	// Left is the offset on the flush topic that is committed: everything before
 	// it is dealt with.
 	Left struct{ Next int64 }
@@ -126,6 +128,7 @@ type (
 func (Fault) fact()         {}
 func (Pending) fact()       {}
 func (Visible) fact()       {}
+func (Passed) fact()        {}
 func (Left) fact()          {}
 func (Registered) fact()    {}
 func (SchemaChange) fact()  {}

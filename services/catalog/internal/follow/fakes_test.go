@@ -360,6 +360,22 @@ func (w *world) BatchCreatePartition(ctx context.Context, _, table string, ps []
 	return items, err
 }
 
+func (w *world) BatchUpdatePartition(ctx context.Context, _, table string, ps []glue.Partition) ([]glue.ItemError, error) {
+	var items []glue.ItemError
+	err := w.glue(ctx, fmt.Sprintf("update %d partitions of %s", len(ps), table), func() error {
+		for _, p := range ps {
+			key := table + "/" + strings.Join(p.Values, "/")
+			if _, ok := w.partitions[key]; !ok {
+				items = append(items, glue.ItemError{Values: p.Values, Err: glue.ErrNotFound})
+				continue
+			}
+			w.partitions[key] = p
+		}
+		return nil
+	})
+	return items, err
+}
+
 func (w *world) glue(ctx context.Context, name string, land func() error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()

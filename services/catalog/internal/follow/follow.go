@@ -259,6 +259,7 @@ func (f *Follower) tableLost(ctx context.Context, table string) error {
 func (f *Follower) visible(accepted []flush.Notification) {
 	now := time.Now()
 	for _, n := range accepted {
+		f.tell(Passed{Manifest: n.Manifest})
 		for _, file := range n.Files {
 			f.tell(Visible{Table: file.Table, Delay: now.Sub(n.CommittedAt)})
 		}

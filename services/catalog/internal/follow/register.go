@@ -25,6 +25,7 @@ type Tables interface {
 type Partitions interface {
 	Partitions(ctx context.Context, database, table string, f glue.Filter) iter.Seq2[glue.Partition, error]
 	BatchCreatePartition(ctx context.Context, database, table string, ps []glue.Partition) ([]glue.ItemError, error)
+	BatchUpdatePartition(ctx context.Context, database, table string, ps []glue.Partition) ([]glue.ItemError, error)
 }
 
 const (

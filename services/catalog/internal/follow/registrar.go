@@ -3,6 +3,8 @@ package follow
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 
 	"weir/pkg/flush"
 	"weir/pkg/glue"
@@ -31,6 +33,30 @@ func (r *Registrar) Tables(ctx context.Context) error {
 // Partitions makes Glue hold the partitions of the flushes' files, and their tables.
 func (r *Registrar) Partitions(ctx context.Context, notes []flush.Notification) error {
 	return r.r.apply(ctx, r.r.lake.PlanOf(r.r.facts(), notes))
+}
+
+// Register makes Glue hold a table that is none of the lake's events, and partitions of it.
+func (r *Registrar) Register(ctx context.Context, spec change.Spec, partitions []change.Partition) error {
+	var plan change.Plan
+	known := r.r.facts()
+	if !known.Table(spec.Name) {
+		plan.Tables = []change.Spec{spec}
+	}
+	missing := slices.DeleteFunc(slices.Clone(partitions), func(p change.Partition) bool { return known.Partition(p.Lake) })
+	for chunk := range slices.Chunk(missing, change.ChunkSize) {
+		plan.Chunks = append(plan.Chunks, change.Chunk{Spec: spec, Partitions: chunk})
+	}
+	return r.r.apply(ctx, plan)
+}
+
+// Move has Glue look for a partition elsewhere. It replaces what Glue holds of it.
+func (r *Registrar) Move(ctx context.Context, spec change.Spec, p change.Partition) error {
+	items, err := r.r.partitions.BatchUpdatePartition(ctx, r.r.database, spec.Name, []glue.Partition{newPartition(spec, p)})
+	if err != nil || len(items) == 0 {
+		return err
+	}
+	r.r.known.forget(spec.Name) // it may be gone: who tries again registers it first
+	return fmt.Errorf("move partition %v of table %s: %w", p.Values, spec.Name, items[0].Err)
 }
 
 // registerAttempts bounds how often a command tries what may go away by itself: with

@@ -233,6 +233,6 @@ func (f *flushes) manifests(ctx context.Context, keys []string) (map[string]*man
 func lighten(m *flush.Manifest) {
 	m.Ahead, m.DeadLetters = nil, nil
 	for i := range m.Files {
-		m.Files[i].Offsets, m.Files[i].Parts = nil, nil
+		m.Files[i].Offsets, m.Files[i].Parts, m.Files[i].Columns = nil, nil, nil
 	}
 }

@@ -34,6 +34,8 @@ type Table struct {
 	// Register makes sure that the catalog can learn of every column that a closed file has, and gives the version of what
 	// it learns them from. nil = all files have the same columns.
 	Register func(ctx context.Context, e Encoder) (version int64, err error)
+	// Sizes tells how many bytes the columns of a closed file take. nil = its files have no columns.
+	Sizes func(e Encoder) []lake.ColumnBytes
 }
 
 // file is the open file of one lake partition.
@@ -112,6 +114,10 @@ func (f *file) seal() (flush.File, time.Duration, error) {
 	if err := f.upload.seal(); err != nil {
 		return flush.File{}, encoding, err
 	}
+	var columns []lake.ColumnBytes
+	if f.table.Sizes != nil {
+		columns = f.table.Sizes(f.encoder)
+	}
 	return flush.File{
 		Table:     f.table.Name,
 		Partition: f.partition,
@@ -123,6 +129,7 @@ func (f *file) seal() (flush.File, time.Duration, error) {
 		Offsets:   f.offsets.set(),
 		MinTime:   time.UnixMicro(f.low).UTC(),
 		MaxTime:   time.UnixMicro(f.high).UTC(),
+		Columns:   columns,
 	}, encoding, nil
 }
 
