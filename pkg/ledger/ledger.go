@@ -1,6 +1,6 @@
 // Package ledger reads the sums that the catalog keeps of all published files: how many files, rows and bytes a table has,
 // and bytes by column, for each source and day. Its invariant: an answer reads one small object for each day that was asked
-// for, however many files the lake has, and holds the sums that it gives and no more. What it says is what the catalog has
+// for, however many files the lake has, and holds the sums of sixteen days and those that it gives. What it says is what the catalog has
 // made visible until about a minute ago (the setting ledger-every); the rows themselves are the table weir_files.
 // It writes nothing (services/catalog does). A Ledger belongs to whoever opened it, and may be used by many goroutines.
 package ledger
@@ -47,33 +47,57 @@ func (f Filter) has(s Sum, table string) bool {
 	return (table == "" || s.Partition.Table == table) && (len(f.Sources) == 0 || slices.Contains(f.Sources, s.Partition.SourceID))
 }
 
-// daysAtOnce bounds requests under way, and with them the days in memory whose sums are not sifted yet.
+// daysAtOnce bounds requests under way, and the days in memory.
 const daysAtOnce = 16
 
 // Sums gives the sums of a table's lake partitions, by day, then source; of all tables where table is "". A lake without a
-// ledger, or without such files, has none.
+// ledger, or without such files, has none. A sum with fifty columns takes two kilobytes: who asks for many takes Each.
 func (l *Ledger) Sums(ctx context.Context, table string, f Filter) ([]Sum, error) {
-	days, err := l.Days(ctx, f.From, f.To)
-	if err != nil {
-		return nil, err
+	var all []Sum
+	for s, err := range l.Each(ctx, table, f) {
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, s)
 	}
-	found := make([][]Sum, len(days))
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(daysAtOnce)
-	for i, day := range days {
-		group.Go(func() error {
-			all, _, err := Read(ctx, l.store, l.database, day)
+	return all, nil
+}
+
+// Each yields what Sums gives, and holds no more than the sums of daysAtOnce days. An error ends it.
+func (l *Ledger) Each(ctx context.Context, table string, f Filter) iter.Seq2[Sum, error] {
+	return func(yield func(Sum, error) bool) {
+		days, err := l.Days(ctx, f.From, f.To)
+		if err != nil {
+			yield(Sum{}, err)
+			return
+		}
+		for some := range slices.Chunk(days, daysAtOnce) {
+			found, err := l.read(ctx, some)
 			if err != nil {
-				return err
+				yield(Sum{}, err)
+				return
 			}
-			found[i] = slices.DeleteFunc(all.List(), func(s Sum) bool { return !f.has(s, table) })
-			return nil
+			for _, day := range found {
+				for _, s := range day.List() {
+					if f.has(s, table) && !yield(s, nil) {
+						return
+					}
+				}
+			}
+		}
+	}
+}
+
+func (l *Ledger) read(ctx context.Context, days []lake.Day) ([]*sums.Day, error) {
+	found := make([]*sums.Day, len(days))
+	group, ctx := errgroup.WithContext(ctx)
+	for i, day := range days {
+		group.Go(func() (err error) {
+			found[i], _, err = Read(ctx, l.store, l.database, day)
+			return err
 		})
 	}
-	if err := group.Wait(); err != nil {
-		return nil, err
-	}
-	return slices.Concat(found...), nil
+	return found, group.Wait()
 }
 
 // Days lists the days of which there are files, rising.

@@ -45,26 +45,21 @@ func History(ctx context.Context, cfg HistoryConfig, table string) ([]Sum, error
 	if cfg.Days > 0 {
 		filter.From = lake.DayOf(time.Now()) - lake.Day(cfg.Days-1)
 	}
-	found, err := ledger.Open(store, cfg.Database).Sums(ctx, table, filter)
-	if err != nil {
-		return nil, err
-	}
-	if cfg.By != "source" {
-		found = byDay(found)
+	var found []Sum
+	for s, err := range ledger.Open(store, cfg.Database).Each(ctx, table, filter) {
+		if err != nil {
+			return nil, err
+		}
+		s.Columns = nil // none is shown
+		if cfg.By != "source" {
+			s.Partition.SourceID = ""
+		}
+		if last := len(found) - 1; last >= 0 && found[last].Partition == s.Partition {
+			found[last].Add(s) // sources follow each other
+		} else {
+			found = append(found, s)
+		}
 	}
 	slices.SortStableFunc(found, func(a, b Sum) int { return cmp.Compare(b.Partition.Day, a.Partition.Day) })
 	return found, nil
-}
-
-// byDay adds up the sources, which follow each other.
-func byDay(list []Sum) []Sum {
-	var days []Sum
-	for _, s := range list {
-		s.Partition.SourceID = ""
-		if last := len(days) - 1; last < 0 || days[last].Partition != s.Partition {
-			days = append(days, Sum{Partition: s.Partition})
-		}
-		days[len(days)-1].Add(s)
-	}
-	return days
 }

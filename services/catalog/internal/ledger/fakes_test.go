@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -30,7 +31,9 @@ import (
 // world is what outlives a keeper: the lake and Glue. Every effect goes through act, where a test may let it fail, land
 // without an answer, or let somebody else come between.
 type world struct {
-	t       *testing.T
+	t *testing.T
+
+	mu      sync.Mutex // of what follows, while a keeper runs; act is called without it
 	objects map[string]stored
 	etag    int
 	days    map[string]string // that Glue holds, and where they are; nil = not even the table
@@ -56,6 +59,8 @@ func (w *world) effect(name string, land func() error) error {
 	if !ok {
 		return answer
 	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if err := land(); err != nil {
 		return err
 	}
@@ -63,6 +68,8 @@ func (w *world) effect(name string, land func() error) error {
 }
 
 func (w *world) Get(_ context.Context, key string) ([]byte, string, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	o, ok := w.objects[key]
 	switch {
 	case key == w.unreadable:
@@ -74,6 +81,8 @@ func (w *world) Get(_ context.Context, key string) ([]byte, string, error) {
 }
 
 func (w *world) Head(_ context.Context, key string) (s3.Object, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if _, ok := w.objects[key]; !ok {
 		return s3.Object{}, s3.ErrNotFound
 	}
@@ -81,8 +90,11 @@ func (w *world) Head(_ context.Context, key string) (s3.Object, error) {
 }
 
 func (w *world) List(_ context.Context, prefix, after string) iter.Seq2[s3.Object, error] {
+	w.mu.Lock()
+	keys := slices.Sorted(maps.Keys(w.objects))
+	w.mu.Unlock()
 	return func(yield func(s3.Object, error) bool) {
-		for _, key := range slices.Sorted(maps.Keys(w.objects)) {
+		for _, key := range keys {
 			if strings.HasPrefix(key, prefix) && key > after && !yield(s3.Object{Key: key}, nil) {
 				return
 			}
@@ -98,7 +110,7 @@ func (w *world) PutIfMatch(_ context.Context, key string, body []byte, etag stri
 		if strings.HasPrefix(key, lake.FilesName+"/") {
 			require.NotEmpty(w.t, w.days[dayOf(key)], "%s is put before Glue holds its day", key)
 		}
-		made = w.put(key, body)
+		made = w.set(key, body)
 		return nil
 	})
 	return made, err
@@ -109,7 +121,20 @@ func dayOf(key string) string {
 	return day[:len(time.DateOnly)]
 }
 
-func (w *world) put(key string, body []byte) string {
+func (w *world) put(key string, body []byte) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.set(key, body)
+}
+
+// refuse lets no read of an object succeed.
+func (w *world) refuse(key string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.unreadable = key
+}
+
+func (w *world) set(key string, body []byte) string {
 	w.etag++
 	w.objects[key] = stored{body, strconv.Itoa(w.etag)}
 	return w.objects[key].etag
@@ -197,9 +222,8 @@ func (w *world) attempt(m *flush.Manifest) {
 func (w *world) gate(m *flush.Manifest) {
 	key := lake.GateKey("db", m.TopicID)
 	gate := &flush.Gate{}
-	if o, ok := w.objects[key]; ok {
-		var err error
-		gate, err = codec.DecodeGate(o.body)
+	if body, _, err := w.Get(w.t.Context(), key); err == nil {
+		gate, err = codec.DecodeGate(body)
 		require.NoError(w.t, err)
 	}
 	gate.Accept(m.Notification(m.CreatedAt))
@@ -210,11 +234,20 @@ func (w *world) gate(m *flush.Manifest) {
 
 // Keepers.
 
-type facts struct{ list []Fact }
+type facts struct {
+	mu   sync.Mutex
+	list []Fact
+}
 
-func (f *facts) tell(fact Fact) { f.list = append(f.list, fact) }
+func (f *facts) tell(fact Fact) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.list = append(f.list, fact)
+}
 
 func of[T Fact](f *facts) (list []T) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	for _, fact := range f.list {
 		if one, ok := fact.(T); ok {
 			list = append(list, one)
@@ -245,9 +278,13 @@ func (w *world) rounds(k *Keeper) {
 // What stands in the lake. rows are what engines find: all objects where Glue leads them.
 func (w *world) rows() []row {
 	var all []row
-	for _, day := range slices.Sorted(maps.Keys(w.days)) {
-		for o := range w.List(w.t.Context(), w.days[day], "") {
-			body := w.objects[o.Key].body
+	w.mu.Lock()
+	days := maps.Clone(w.days)
+	w.mu.Unlock()
+	for _, day := range slices.Sorted(maps.Keys(days)) {
+		for o := range w.List(w.t.Context(), days[day], "") {
+			body, _, err := w.Get(w.t.Context(), o.Key)
+			require.NoError(w.t, err)
 			rows, err := parquet.Read[row](bytes.NewReader(body), int64(len(body)))
 			require.NoError(w.t, err)
 			for _, r := range rows {

@@ -345,13 +345,13 @@ func TestRun(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w := newWorld(t)
 		k, facts := w.keeper()
-		w.unreadable = lake.LedgerKey("db")
+		w.refuse(lake.LedgerKey("db"))
 		done := make(chan struct{})
 		ctx, stop := contextOf(t)
 		go func() { k.Run(ctx); close(done) }()
 		synctest.Wait()
 		require.Empty(t, of[Behind](facts))
-		w.unreadable = ""
+		w.refuse("")
 		w.flushed(manifest(0, 1, 1, "a"))
 		time.Sleep(30 * time.Second)
 		synctest.Wait()
