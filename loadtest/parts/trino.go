@@ -65,7 +65,8 @@ type TrinoOptions struct {
 // Trino is one single-node Trino with a `hive` catalog over Glue: the stand-in for Athena, whose engine it is.
 type Trino struct {
 	*Process
-	URL string
+	URL     string
+	Session string // properties of every statement, as "hive.name=value,…"; "" = none
 }
 
 // FetchTrino returns the server's folder with the hive plugin in it. Prerequisites: JDK 25 and Maven.
@@ -188,6 +189,7 @@ func (tr *Trino) call(ctx context.Context, method, url, schema, body string, ans
 	req.Header.Set("X-Trino-Catalog", "hive")
 	req.Header.Set("X-Trino-Schema", schema)
 	req.Header.Set("X-Trino-Time-Zone", "UTC")
+	req.Header.Set("X-Trino-Session", tr.Session)
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return err

@@ -74,6 +74,7 @@ func matrix(each func(name string, o Options, records []*event.Record)) {
 func heavy(o Options) bool { return o.PageRows == 1 && o.Codec != "none" }
 
 // The matrix, read by two readers that share no code with each other; DuckDB is the third where it is linked in.
+// TestSpark and TestTrino have it read by those.
 func TestMatrix(t *testing.T) {
 	matrix(func(name string, o Options, records []*event.Record) {
 		if testing.Short() && heavy(o) {
