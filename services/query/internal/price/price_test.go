@@ -1,0 +1,30 @@
+package price
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"weir/pkg/puretest"
+)
+
+func TestPure(t *testing.T) { puretest.Check(t) }
+
+func TestPrices(t *testing.T) {
+	const mb = 1 << 20
+	for bytes, want := range map[int64]struct {
+		billed int64
+		text   string
+	}{
+		0:             {10 * mb, "$0.000048"},
+		1:             {10 * mb, "$0.000048"},
+		10 * mb:       {10 * mb, "$0.000048"},
+		10*mb + 1:     {11 * mb, "$0.000052"},
+		1 << 30:       {1 << 30, "$0.0049"},
+		1 << 40:       {1 << 40, "$5.00"},
+		3<<40 + 1<<39: {3<<40 + 1<<39, "$17.50"},
+	} {
+		require.Equal(t, want.billed, Billed(bytes))
+		require.Equal(t, want.text, Text(Dollars(bytes, DefaultPerTB)), bytes)
+	}
+}
