@@ -179,6 +179,53 @@ func Texts(sql string) []string {
 	return all
 }
 
+// Conjuncts are the parts of an expression that AND joins at its top. Where it reads a
+// BETWEEN without brackets it cuts wrongly, and no part is an expression then.
+func Conjuncts(expression string) []string {
+	all := tokens(expression)
+	if n := len(all); n > 2 && closes(expression, all) == n-1 {
+		inner := expression[all[0].to:all[n-1].from]
+		if parts := split(inner); len(parts) > 1 {
+			return parts
+		}
+	}
+	return split(expression)
+}
+
+// closes is the token that ends the bracket which the first one begins, or the
+// first one itself.
+func closes(sql string, all []token) int {
+	depth := 0
+	for i, t := range all {
+		switch sql[t.from:t.to] {
+		case "(":
+			depth++
+		case ")":
+			depth--
+		}
+		if depth == 0 {
+			return i
+		}
+	}
+	return -1
+}
+
+func split(expression string) (parts []string) {
+	depth, from := 0, 0
+	for _, t := range tokens(expression) {
+		switch text := expression[t.from:t.to]; {
+		case text == "(":
+			depth++
+		case text == ")":
+			depth--
+		case depth == 0 && t.kind == word && strings.EqualFold(text, "and"):
+			parts = append(parts, strings.TrimSpace(expression[from:t.from]))
+			from = t.to
+		}
+	}
+	return append(parts, strings.TrimSpace(expression[from:]))
+}
+
 // Explained is the statement that an EXPLAIN is about, or the statement itself.
 func Explained(sql string) string { return explain.ReplaceAllString(sql, "") }
 

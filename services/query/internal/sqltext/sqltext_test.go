@@ -91,3 +91,16 @@ func TestMentions(t *testing.T) {
 	require.Equal(t, []string{"it's", ""}, Texts("select 'it''s', '' -- 'x'"))
 	require.Equal(t, "select 1", Explained(" EXPLAIN analyze select 1"))
 }
+
+func TestConjuncts(t *testing.T) {
+	for expression, want := range map[string][]string{
+		"(a = 1)":                                {"(a = 1)"},
+		"((a = 1) AND (b = ' and ') and c)":      {"(a = 1)", "(b = ' and ')", "c"},
+		"(a = 1) AND (b = 2)":                    {"(a = 1)", "(b = 2)"},
+		"((a = 1) OR ((b = 2) AND (c = 3)))":     {"((a = 1) OR ((b = 2) AND (c = 3)))"},
+		"((a = 1) AND ((b = 2) OR \"and\" = 3))": {"(a = 1)", "((b = 2) OR \"and\" = 3)"},
+		"a":                                      {"a"},
+	} {
+		require.Equal(t, want, Conjuncts(expression), expression)
+	}
+}
