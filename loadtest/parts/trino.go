@@ -190,8 +190,14 @@ func (tr *Trino) ready(ctx context.Context) error {
 
 // Query runs one statement in catalog hive and the given schema and returns every row, values as JSON gives them.
 func (tr *Trino) Query(ctx context.Context, schema, sql string) ([][]any, error) {
-	var rows [][]any
-	method, url := http.MethodPost, tr.URL+"/v1/statement"
+	rows, _, err := tr.Measure(ctx, schema, sql)
+	return rows, err
+}
+
+// Measure is Query that also says how many bytes Trino read from the files. session are session properties, as
+// hive.parquet_small_file_threshold=0B.
+func (tr *Trino) Measure(ctx context.Context, schema, sql string, session ...string) (rows [][]any, bytes int64, err error) {
+	method, url, asked := http.MethodPost, tr.URL+"/v1/statement", sql
 	for url != "" {
 		var page struct {
 			NextURI string  `json:"nextUri"`
@@ -199,20 +205,23 @@ func (tr *Trino) Query(ctx context.Context, schema, sql string) ([][]any, error)
 			Error   *struct {
 				Message string `json:"message"`
 			} `json:"error"`
+			Stats struct {
+				PhysicalInputBytes int64 `json:"physicalInputBytes"`
+			} `json:"stats"`
 		}
-		if err := tr.call(ctx, method, url, schema, sql, &page); err != nil {
-			return nil, fmt.Errorf("ask trino %q: %w", sql, err)
+		if err := tr.call(ctx, method, url, schema, asked, &page, session...); err != nil {
+			return nil, 0, fmt.Errorf("ask trino %q: %w", sql, err)
 		}
 		if page.Error != nil {
-			return nil, fmt.Errorf("trino refused %q: %s", sql, page.Error.Message)
+			return nil, 0, fmt.Errorf("trino refused %q: %s", sql, page.Error.Message)
 		}
-		rows = append(rows, page.Data...)
-		method, url, sql = http.MethodGet, page.NextURI, ""
+		rows, bytes = append(rows, page.Data...), page.Stats.PhysicalInputBytes
+		method, url, asked = http.MethodGet, page.NextURI, ""
 	}
-	return rows, nil
+	return rows, bytes, nil
 }
 
-func (tr *Trino) call(ctx context.Context, method, url, schema, body string, answer any) error {
+func (tr *Trino) call(ctx context.Context, method, url, schema, body string, answer any, session ...string) error {
 	req, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
 	if err != nil {
 		return err
@@ -221,6 +230,9 @@ func (tr *Trino) call(ctx context.Context, method, url, schema, body string, ans
 	req.Header.Set("X-Trino-Catalog", "hive")
 	req.Header.Set("X-Trino-Schema", schema)
 	req.Header.Set("X-Trino-Time-Zone", "UTC")
+	if len(session) > 0 {
+		req.Header.Set("X-Trino-Session", strings.Join(session, ","))
+	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return err

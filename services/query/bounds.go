@@ -135,12 +135,10 @@ func proposal(scans []tableScan, days []string) string {
 	return fmt.Sprintf("%s >= '%s'%s", dayKey, lowest, why)
 }
 
-var (
-	// strangers are the ways in which DuckDB and Athena name what they do not find.
-	strangers = regexp.MustCompile(`Table with name "?([^"\s!]+)"? does not exist|Referenced column "([^"]+)" not found|` +
-		`does not have a column named "([^"]+)"|Referenced table "([^"]+)" not found|Column '([^']+)' cannot be resolved|` +
-		`Table '([^']+)' does not exist|Schema '([^']+)' does not exist`)
-)
+// strangers are the ways in which DuckDB and Athena name what they do not find.
+var strangers = regexp.MustCompile(`Table with name "?([^"\s!]+)"? does not exist|Referenced column "([^"]+)" not found|` +
+	`does not have a column named "([^"]+)"|Referenced table "([^"]+)" not found|Column '([^']+)' cannot be resolved|` +
+	`Table '([^']+)' does not exist|Schema '([^']+)' does not exist`)
 
 // nearby adds the nearest names to an error that names what is not there.
 func (p *Plan) nearby(err error) error {

@@ -95,43 +95,53 @@ func TestFailures(t *testing.T) {
 		cancelled int
 	}{
 		"of the query": {
-			athenatest.Script{States: []api.State{api.Running, api.Failed}, Reason: "COLUMN_NOT_FOUND: line 1:8: Column 'x' cannot be resolved"}, athenatest.Fault{Op: "none"},
+			athenatest.Script{States: []api.State{api.Running, api.Failed}, Reason: "COLUMN_NOT_FOUND: line 1:8: Column 'x' cannot be resolved"},
+			athenatest.Fault{Op: "none"},
 			"query q-1 failed on Athena: COLUMN_NOT_FOUND: line 1:8: Column 'x' cannot be resolved (asked again it would fail in the same way)", 0,
 		},
 		"of the engine": {
-			athenatest.Script{States: []api.State{api.Failed}, Reason: "INTERNAL_ERROR_QUERY_ENGINE", Retryable: true}, athenatest.Fault{Op: "none"},
+			athenatest.Script{States: []api.State{api.Failed}, Reason: "INTERNAL_ERROR_QUERY_ENGINE", Retryable: true},
+			athenatest.Fault{Op: "none"},
 			"query q-1 failed on Athena: INTERNAL_ERROR_QUERY_ENGINE (asked again it may come through)", 0,
 		},
 		"a start that is refused": {
-			athenatest.Script{}, athenatest.Fault{Op: "StartQueryExecution", Code: "InvalidRequestException"},
+			athenatest.Script{},
+			athenatest.Fault{Op: "StartQueryExecution", Code: "InvalidRequestException"},
 			"start a query in workgroup primary: invalid request", 0,
 		},
 		"a start that is never answered": {
-			athenatest.Script{}, athenatest.Fault{Op: "StartQueryExecution", Drop: true},
+			athenatest.Script{},
+			athenatest.Fault{Op: "StartQueryExecution", Drop: true},
 			"no start was answered, so it may run all the same: look for the token", 0,
 		},
 		"throttled for ever": {
-			athenatest.Script{}, athenatest.Fault{Op: "StartQueryExecution", Code: "TooManyRequestsException"},
+			athenatest.Script{},
+			athenatest.Fault{Op: "StartQueryExecution", Code: "TooManyRequestsException"},
 			"throttled (TooManyRequestsException", 0,
 		},
 		"credentials that expire": {
-			athenatest.Script{States: []api.State{api.Running}}, athenatest.Fault{Op: "GetQueryExecution", Code: "ExpiredTokenException", After: 2, Count: 1},
+			athenatest.Script{States: []api.State{api.Running}},
+			athenatest.Fault{Op: "GetQueryExecution", Code: "ExpiredTokenException", After: 2, Count: 1},
 			"query q-1 is given up: look at query q-1: the AWS credentials have expired: sign in again", 1,
 		},
 		"credentials that expire for good": {
-			athenatest.Script{States: []api.State{api.Running}}, athenatest.Fault{Code: "ExpiredTokenException", After: 2},
+			athenatest.Script{States: []api.State{api.Running}},
+			athenatest.Fault{Code: "ExpiredTokenException", After: 2},
 			"it could not be cancelled and may run on: aws athena stop-query-execution --query-execution-id q-1", 0,
 		},
 		"a page token that expires": {
-			numbers(1500, athenatest.Script{}), athenatest.Fault{Op: "GetQueryResults", Code: "InvalidRequestException", After: 1},
+			numbers(1500, athenatest.Script{}),
+			athenatest.Fault{Op: "GetQueryResults", Code: "InvalidRequestException", After: 1},
 			"query q-1 succeeded, 999 rows of its answer were read: read the answer of query q-1: invalid request", 0,
 		},
 		"too many rows": {
-			numbers(1_000_001, athenatest.Script{}), athenatest.Fault{Op: "none"},
+			numbers(1_000_001, athenatest.Script{}),
+			athenatest.Fault{Op: "none"},
 			"more than 1000000 rows", 0,
 		},
 		"never done with looking": {
-			athenatest.Script{States: []api.State{api.Running}}, athenatest.Fault{Op: "GetQueryExecution", Code: "ThrottlingException"},
+			athenatest.Script{States: []api.State{api.Running}},
+			athenatest.Fault{Op: "GetQueryExecution", Code: "ThrottlingException"},
 			"query q-1 is given up: look at query q-1: throttled", 1,
 		},
 	} {

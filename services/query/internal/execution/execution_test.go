@@ -33,8 +33,10 @@ func TestCourses(t *testing.T) {
 		left   bool
 	}{
 		"an answer of two pages": {
-			false, []Input{ok, ok, going, ok, succeeded, {Next: "n"}, ok},
-			[]Op{Start, Wait, Look, Wait, Look, Page, Page, None}, Answered, false,
+			false,
+			[]Input{ok, ok, going, ok, succeeded, {Next: "n"}, ok},
+			[]Op{Start, Wait, Look, Wait, Look, Page, Page, None},
+			Answered, false,
 		},
 		"an unload":                      {true, []Input{ok, ok, succeeded}, []Op{Start, Wait, Look, None}, Answered, false},
 		"a start that is refused":        {false, []Input{refused}, []Op{Start, None}, NotStarted, false},
