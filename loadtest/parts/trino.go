@@ -61,6 +61,8 @@ var trinoJVM = []string{
 // TrinoOptions says which Glue and S3 the `hive` catalog reads.
 type TrinoOptions struct {
 	Dir, GlueURL, S3URL, AccessKey, SecretKey string
+
+	Hive string // more lines of the catalog's settings
 }
 
 // Trino is one single-node Trino with a `hive` catalog over Glue: the stand-in for Athena, whose engine it is.
@@ -169,7 +171,7 @@ func writeTrinoSettings(o TrinoOptions, port int) error {
 	if err := os.MkdirAll(filepath.Join(etc, "catalog"), 0o755); err != nil {
 		return fmt.Errorf("make trino's folder: %w", err)
 	}
-	hive := fmt.Sprintf(trinoHive, o.GlueURL, o.S3URL, o.AccessKey, o.SecretKey)
+	hive := fmt.Sprintf(trinoHive, o.GlueURL, o.S3URL, o.AccessKey, o.SecretKey) + o.Hive
 	return errors.Join(
 		os.WriteFile(filepath.Join(etc, "config.properties"), fmt.Appendf(nil, trinoConfig, port), 0o644),
 		os.WriteFile(filepath.Join(etc, "catalog", "hive.properties"), []byte(hive), 0o600))

@@ -27,8 +27,8 @@ import (
 const (
 	lakeSources = 2
 	lakeDays    = 4
-	lakeRows    = 40_000
-	lakeGroups  = 10_000
+	lakeRows    = 120_000
+	lakeGroups  = 60_000
 )
 
 // lakeDay is the first of its days.

@@ -40,10 +40,8 @@ func unload(query, folder string) string {
 
 // Cost is a line on what Athena bills for a result.
 func (l *Lake) Cost(r *Result) string {
-	line := fmt.Sprintf("scanned %d bytes, %s, query %s", r.Scanned, price.Text(price.Dollars(r.Scanned, l.cfg.PerTB)), r.ID)
-	switch {
-	case r.Reused:
-		line = fmt.Sprintf("scanned nothing, $0: an earlier answer was given again, query %s", r.ID)
+	if r.Reused {
+		return "scanned nothing, $0: an earlier answer was given again, query " + r.ID
 	}
-	return line
+	return fmt.Sprintf("scanned %s, %s, query %s", price.Size(r.Scanned), price.Text(price.Dollars(r.Scanned, l.cfg.PerTB)), r.ID)
 }

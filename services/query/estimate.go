@@ -8,7 +8,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"weir/pkg/settings"
 	"weir/services/query/internal/price"
 )
 
@@ -44,7 +43,7 @@ type TableEstimate struct {
 
 // String is the line for people.
 func (e Estimate) String() string {
-	return fmt.Sprintf("about %s in %d objects, %s (%s)", settings.Bytes(e.Bytes), e.Objects, price.Text(e.Dollars), e.Basis)
+	return fmt.Sprintf("about %s in %d objects, %s (%s)", price.Size(e.Bytes), e.Objects, price.Text(e.Dollars), e.Basis)
 }
 
 // Estimate says what a planned query reads and costs on Athena, from the footers of

@@ -2,6 +2,7 @@ package query
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"os"
@@ -117,7 +118,11 @@ func (l *Lake) columnBytes(ctx context.Context, o object, read map[string]bool) 
 	if err != nil {
 		return 0, err
 	}
-	var total int64
+	var tail [8]byte // the footer's length, and a mark
+	if _, err := source.ReadAt(tail[:], o.Bytes-int64(len(tail))); err != nil {
+		return 0, err
+	}
+	total := int64(len(tail)) + int64(binary.LittleEndian.Uint32(tail[:4]))
 	for _, group := range file.Metadata().RowGroups {
 		for _, chunk := range group.Columns {
 			if path := chunk.MetaData.PathInSchema; read == nil || len(path) > 0 && read[path[0]] {

@@ -198,7 +198,7 @@ func refuse(w http.ResponseWriter, status int, code, said string) {
 func (s *Server) perform(op string, r *http.Request) (answer any, code, said string) {
 	var in struct {
 		Start
-		QueryExecutionId string //nolint:revive // as the API spells it
+		QueryExecutionId string
 		NextToken        string
 		MaxResults       int
 	}

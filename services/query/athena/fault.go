@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"weir/services/query/internal/execution"
+	"weir/services/query/internal/price"
 )
 
 // FailedError is a query that Athena could not answer.
@@ -56,5 +57,5 @@ func (r *run) cancelled(ctx context.Context) error {
 	if r.outcome.ID == "" {
 		return fmt.Errorf("the query was not started: %w", what)
 	}
-	return fmt.Errorf("query %s was cancelled, it had read %d bytes: %w", r.outcome.ID, r.outcome.Scanned, what)
+	return fmt.Errorf("query %s was cancelled, it had read %s: %w", r.outcome.ID, price.Size(r.outcome.Scanned), what)
 }

@@ -36,3 +36,18 @@ func Text(dollars float64) string {
 	}
 	return fmt.Sprintf("$%.6f", dollars)
 }
+
+// Size shows bytes in the largest unit that there is one of.
+func Size(bytes int64) string {
+	if bytes < 1<<10 {
+		return fmt.Sprintf("%d bytes", bytes)
+	}
+	size, unit := float64(bytes)/(1<<10), "KiB"
+	for _, next := range []string{"MiB", "GiB", "TiB"} {
+		if size < 1<<10 {
+			break
+		}
+		size, unit = size/(1<<10), next
+	}
+	return fmt.Sprintf("%.1f %s", size, unit)
+}

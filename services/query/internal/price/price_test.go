@@ -28,3 +28,9 @@ func TestPrices(t *testing.T) {
 		require.Equal(t, want.text, Text(Dollars(bytes, DefaultPerTB)), bytes)
 	}
 }
+
+func TestSizes(t *testing.T) {
+	for bytes, want := range map[int64]string{0: "0 bytes", 1023: "1023 bytes", 1024: "1.0 KiB", 1536 << 10: "1.5 MiB", 3 << 30: "3.0 GiB", 5000 << 40: "5000.0 TiB"} {
+		require.Equal(t, want, Size(bytes))
+	}
+}
