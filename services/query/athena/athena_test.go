@@ -29,7 +29,7 @@ func client(t *testing.T, s *athenatest.Server) *api.Client {
 	return c
 }
 
-var asked = Request{Query: api.Query{SQL: "select 1", Database: "weir", Workgroup: "primary"}, MaxRows: 1_000_000, Timeout: "query-timeout is over"}
+var asked = Request{Query: api.Query{SQL: "select 1", Database: "weir", Workgroup: "primary"}, MaxRows: 100_000, Timeout: "query-timeout is over"}
 
 // numbers is an answer of n rows.
 func numbers(n int, s athenatest.Script) athenatest.Script {
@@ -135,9 +135,9 @@ func TestFailures(t *testing.T) {
 			"query q-1 succeeded, 999 rows of its answer were read: read the answer of query q-1: invalid request", 0,
 		},
 		"too many rows": {
-			numbers(1_000_001, athenatest.Script{}),
+			numbers(100_001, athenatest.Script{}),
 			athenatest.Fault{Op: "none"},
-			"more than 1000000 rows", 0,
+			"more than 100000 rows", 0,
 		},
 		"never done with looking": {
 			athenatest.Script{States: []api.State{api.Running}},
