@@ -12,6 +12,7 @@ import (
 const (
 	MotoVersion      = "5.2.5"
 	VersitygwVersion = "v1.8.0"
+	MinistackVersion = "1.5.33"
 )
 
 // Server is a part that speaks HTTP at URL.
@@ -34,6 +35,27 @@ func StartMoto(ctx context.Context, dir string) (*Server, error) {
 	return startHTTP(ctx, time.Minute, "moto", dir, nil, func(port int) []string {
 		return []string{filepath.Join(home, "bin", "moto_server"), "-H", "127.0.0.1", "-p", fmt.Sprint(port)}
 	})
+}
+
+// FetchMinistack makes a Python environment with ministack in it, and the DuckDB that its Athena runs queries on.
+// Prerequisite: Python 3 with venv and pip.
+func FetchMinistack(ctx context.Context) (string, error) {
+	return fetchPython(ctx, "ministack-"+MinistackVersion, "ministack=="+MinistackVersion, "duckdb==1.5.6", "pytz==2026.6")
+}
+
+// StartMinistack starts one on a free port: Athena, Glue and S3 behind one address, state in memory and in dir. Its Athena
+// runs queries, in DuckDB's dialect.
+func StartMinistack(ctx context.Context, dir string) (*Server, error) {
+	home, err := FetchMinistack(ctx)
+	if err != nil {
+		return nil, err
+	}
+	port, err := FreePort()
+	if err != nil {
+		return nil, err
+	}
+	env := []string{fmt.Sprintf("GATEWAY_PORT=%d", port), "BIND_HOST=127.0.0.1", "ATHENA_ENGINE=duckdb", "S3_DATA_DIR=" + filepath.Join(dir, "s3"), "HOME=" + dir}
+	return startHTTPOn(ctx, time.Minute, port, "ministack", dir, env, []string{filepath.Join(home, "bin", "ministack")})
 }
 
 // FetchVersitygw builds the gateway's own command with the go tool.
@@ -64,14 +86,17 @@ func StartVersitygw(ctx context.Context, dir, accessKey, secretKey string, bucke
 	})
 }
 
-// startHTTP starts a server on a free port and waits, so long at most, until it answers.
+// startHTTP starts a server on a free port and waits, limit at most, until it answers.
 func startHTTP(ctx context.Context, limit time.Duration, name, dir string, env []string, command func(port int) []string) (*Server, error) {
 	port, err := FreePort()
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{URL: fmt.Sprintf("http://127.0.0.1:%d", port)}
-	argv := command(port)
+	return startHTTPOn(ctx, limit, port, name, dir, env, command(port))
+}
+
+func startHTTPOn(ctx context.Context, limit time.Duration, port int, name, dir string, env, argv []string) (s *Server, err error) {
+	s = &Server{URL: fmt.Sprintf("http://127.0.0.1:%d", port)}
 	if s.Process, err = StartProcess(name, dir, env, argv[0], argv[1:]...); err != nil {
 		return nil, err
 	}

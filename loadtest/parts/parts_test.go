@@ -30,6 +30,14 @@ func TestMotoAndVersitygw(t *testing.T) {
 	v.Stop()
 }
 
+func TestMinistack(t *testing.T) {
+	_, err := FetchMinistack(t.Context())
+	Need(t, "ministack", err)
+	m, err := StartMinistack(t.Context(), t.TempDir())
+	require.NoError(t, err)
+	m.Stop()
+}
+
 func TestTrino(t *testing.T) {
 	_, err := FetchTrino(t.Context())
 	Need(t, "trino", err)

@@ -84,11 +84,11 @@ func fetchNode(ctx context.Context, name string, packages ...string) (string, er
 	return filepath.Join(dir, "node_modules"), err
 }
 
-// fetchPython makes a Python environment with one requirement in it. An environment holds its own path, so it is made
+// fetchPython makes a Python environment with the requirements in it. An environment holds its own path, so it is made
 // where it stays; the stamp says that it is whole.
-func fetchPython(ctx context.Context, name, requirement string) (string, error) {
+func fetchPython(ctx context.Context, name string, requirements ...string) (string, error) {
 	if _, err := exec.LookPath("python3"); err != nil {
-		return "", fmt.Errorf("%s needs python3 on the path: %w", requirement, err)
+		return "", fmt.Errorf("%s needs python3 on the path: %w", name, err)
 	}
 	cache, err := CacheDir()
 	if err != nil {
@@ -105,7 +105,7 @@ func fetchPython(ctx context.Context, name, requirement string) (string, error) 
 	if err := run(ctx, cache, "python3", "-m", "venv", "--clear", dir); err != nil {
 		return "", err
 	}
-	if err := run(ctx, dir, filepath.Join(dir, "bin", "pip"), "install", "-q", requirement); err != nil {
+	if err := run(ctx, dir, filepath.Join(dir, "bin", "pip"), append([]string{"install", "-q"}, requirements...)...); err != nil {
 		return "", err
 	}
 	return dir, os.WriteFile(stamp, nil, 0o644)

@@ -60,6 +60,8 @@ var trinoJVM = []string{
 // TrinoOptions says which Glue and S3 the `hive` catalog reads.
 type TrinoOptions struct {
 	Dir, GlueURL, S3URL, AccessKey, SecretKey string
+
+	Hive string // more lines of the catalog's settings
 }
 
 // Trino is one single-node Trino with a `hive` catalog over Glue: the stand-in for Athena, whose engine it is.
@@ -137,7 +139,7 @@ func writeTrinoSettings(o TrinoOptions, port int) error {
 	if err := os.MkdirAll(filepath.Join(etc, "catalog"), 0o755); err != nil {
 		return fmt.Errorf("make trino's folder: %w", err)
 	}
-	hive := fmt.Sprintf(trinoHive, o.GlueURL, o.S3URL, o.AccessKey, o.SecretKey)
+	hive := fmt.Sprintf(trinoHive, o.GlueURL, o.S3URL, o.AccessKey, o.SecretKey) + o.Hive
 	return errors.Join(
 		os.WriteFile(filepath.Join(etc, "config.properties"), fmt.Appendf(nil, trinoConfig, port), 0o644),
 		os.WriteFile(filepath.Join(etc, "catalog", "hive.properties"), []byte(hive), 0o600))
@@ -158,8 +160,13 @@ func (tr *Trino) ready(ctx context.Context) error {
 
 // Query runs one statement in catalog hive and the given schema and returns every row, values as JSON gives them.
 func (tr *Trino) Query(ctx context.Context, schema, sql string) ([][]any, error) {
-	var rows [][]any
-	method, url := http.MethodPost, tr.URL+"/v1/statement"
+	rows, _, err := tr.Measure(ctx, schema, sql)
+	return rows, err
+}
+
+// Measure is Query that also says how many bytes Trino read from the files.
+func (tr *Trino) Measure(ctx context.Context, schema, sql string) (rows [][]any, bytes int64, err error) {
+	method, url, asked := http.MethodPost, tr.URL+"/v1/statement", sql
 	for url != "" {
 		var page struct {
 			NextURI string  `json:"nextUri"`
@@ -167,17 +174,20 @@ func (tr *Trino) Query(ctx context.Context, schema, sql string) ([][]any, error)
 			Error   *struct {
 				Message string `json:"message"`
 			} `json:"error"`
+			Stats struct {
+				PhysicalInputBytes int64 `json:"physicalInputBytes"`
+			} `json:"stats"`
 		}
-		if err := tr.call(ctx, method, url, schema, sql, &page); err != nil {
-			return nil, fmt.Errorf("ask trino %q: %w", sql, err)
+		if err := tr.call(ctx, method, url, schema, asked, &page); err != nil {
+			return nil, 0, fmt.Errorf("ask trino %q: %w", sql, err)
 		}
 		if page.Error != nil {
-			return nil, fmt.Errorf("trino refused %q: %s", sql, page.Error.Message)
+			return nil, 0, fmt.Errorf("trino refused %q: %s", sql, page.Error.Message)
 		}
-		rows = append(rows, page.Data...)
-		method, url, sql = http.MethodGet, page.NextURI, ""
+		rows, bytes = append(rows, page.Data...), page.Stats.PhysicalInputBytes
+		method, url, asked = http.MethodGet, page.NextURI, ""
 	}
-	return rows, nil
+	return rows, bytes, nil
 }
 
 func (tr *Trino) call(ctx context.Context, method, url, schema, body string, answer any) error {

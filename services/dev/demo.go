@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"time"
 
+	"weir/pkg/lake"
 	"weir/services/dev/internal/sample"
 	"weir/services/dev/screen"
 	"weir/services/query"
@@ -170,10 +171,10 @@ func (d *demo) answer(ctx context.Context) error {
 	if err := result.Write(d.out, rows.Table); err != nil {
 		return err
 	}
-	fresh, err := d.lake.Freshness(ctx)
+	fresh, err := d.lake.Freshness(ctx, lake.EventLogsName)
 	if err != nil {
 		return err
 	}
-	d.out.Line("\n%s", fresh)
+	d.out.Line("\n%s", fresh[0])
 	return nil
 }

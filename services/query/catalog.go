@@ -38,7 +38,7 @@ func tableOf(t glue.Table) (table, error) {
 	case strings.EqualFold(t.Parameters["table_type"], "ICEBERG"):
 		return table{}, errors.New("it is an Iceberg table")
 	case strings.HasSuffix(serde, "ParquetHiveSerDe"):
-		shown.format = parquet
+		shown.format = parquetFiles
 	case strings.HasSuffix(serde, "JsonSerDe"):
 		shown.format = jsonLines
 	default:

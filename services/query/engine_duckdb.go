@@ -16,6 +16,7 @@ import (
 
 	"github.com/duckdb/duckdb-go/v2"
 
+	"weir/services/query/dialect"
 	"weir/services/query/rows"
 )
 
@@ -38,6 +39,9 @@ func openEngine(ctx context.Context, statements ...string) (*engine, error) {
 		return nil, errors.Join(fmt.Errorf("open DuckDB: %w", err), db.Close())
 	}
 	e := &engine{db: db, conn: conn}
+	if err := duckdb.RegisterScalarUDF(conn, "date_parse", dateParse{}); err != nil {
+		return nil, errors.Join(fmt.Errorf("define date_parse: %w", err), e.close())
+	}
 	if err := e.exec(ctx, statements...); err != nil {
 		return nil, errors.Join(err, e.close())
 	}
@@ -77,6 +81,23 @@ func (e *engine) text(ctx context.Context, question string) (text string, ok boo
 	return text, ok, answer.Err()
 }
 
+// numbers asks for a column of whole numbers.
+func (e *engine) numbers(ctx context.Context, question string) (list []int64, err error) {
+	answer, err := e.conn.QueryContext(ctx, question)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = answer.Close() }()
+	for answer.Next() {
+		var n int64
+		if err := answer.Scan(&n); err != nil {
+			return nil, err
+		}
+		list = append(list, n)
+	}
+	return list, answer.Err()
+}
+
 // explain gives the optimized plan; ok is false for a statement that has none.
 // The error of a query is the query's own, without what was put before it.
 func (e *engine) explain(ctx context.Context, query string) (plan string, ok bool, err error) {
@@ -99,32 +120,68 @@ func (e *engine) serialize(ctx context.Context, query string) (string, error) {
 	return tree, err
 }
 
-// run answers one query with at most limit rows.
-func (e *engine) run(ctx context.Context, query string, limit int) (*rows.Rows, error) {
+// run answers one query with at most limit rows and says how many there are.
+func (e *engine) run(ctx context.Context, query string, limit int, sink rows.Sink) (n int, err error) {
 	answer, err := e.conn.QueryContext(ctx, query)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
 	defer func() { _ = answer.Close() }()
 	types, err := answer.ColumnTypes()
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
-	result := &rows.Rows{}
-	for _, t := range types {
-		result.Columns = append(result.Columns, rows.Column{Name: t.Name(), Type: t.DatabaseTypeName()})
+	head := make([]rows.Column, len(types))
+	for i, t := range types {
+		head[i] = rows.Column{Name: t.Name(), Type: t.DatabaseTypeName()}
 	}
-	for answer.Next() {
-		if len(result.Values) == limit {
-			return nil, fmt.Errorf("the answer has more than %d rows: narrow the query or raise max-rows", limit)
+	if err := sink.Head(head); err != nil {
+		return 0, err
+	}
+	for ; answer.Next(); n++ {
+		if n == limit {
+			return n, fmt.Errorf("the answer has more than %d rows: narrow the query or raise max-rows", limit)
 		}
 		row, err := scan(answer, types)
 		if err != nil {
-			return nil, err
+			return n, err
 		}
-		result.Add(row...)
+		if err := sink.Row(row); err != nil {
+			return n, err
+		}
 	}
-	return result, answer.Err()
+	return n, answer.Err()
+}
+
+// copyTo writes a query's answer as one Parquet file and says how many rows it has.
+func (e *engine) copyTo(ctx context.Context, query, file string) (int, error) {
+	done, err := e.conn.ExecContext(ctx, "COPY ("+strings.TrimRight(strings.TrimSpace(query), ";")+"\n) TO "+literal(file)+
+		" (FORMAT parquet, COMPRESSION zstd, USE_TMP_FILE false)")
+	if err != nil {
+		return 0, fmt.Errorf("write %s: %w", file, err)
+	}
+	n, err := done.RowsAffected()
+	return int(n), err
+}
+
+// dateParse is Athena's date_parse.
+type dateParse struct{}
+
+func (dateParse) Config() duckdb.ScalarFuncConfig {
+	text, err := duckdb.NewTypeInfo(duckdb.TYPE_VARCHAR)
+	at, err2 := duckdb.NewTypeInfo(duckdb.TYPE_TIMESTAMP)
+	if err != nil || err2 != nil {
+		return duckdb.ScalarFuncConfig{} // refused when it is registered
+	}
+	return duckdb.ScalarFuncConfig{InputTypeInfos: []duckdb.TypeInfo{text, text}, ResultTypeInfo: at}
+}
+
+func (dateParse) Executor() duckdb.ScalarFuncExecutor {
+	return duckdb.ScalarFuncExecutor{RowExecutor: func(values []driver.Value) (any, error) {
+		text, _ := values[0].(string)
+		format, _ := values[1].(string)
+		return dialect.DateParse(text, format)
+	}}
 }
 
 func scan(answer *sql.Rows, types []*sql.ColumnType) ([]any, error) {

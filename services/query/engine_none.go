@@ -17,10 +17,14 @@ func openEngine(context.Context, ...string) (*engine, error) { return nil, ErrNo
 
 func (*engine) exec(context.Context, ...string) error { return ErrNoEngine }
 
+func (*engine) numbers(context.Context, string) ([]int64, error) { return nil, ErrNoEngine }
+
 func (*engine) explain(context.Context, string) (string, bool, error) { return "", false, ErrNoEngine }
 
 func (*engine) serialize(context.Context, string) (string, error) { return "", ErrNoEngine }
 
-func (*engine) run(context.Context, string, int) (*rows.Rows, error) { return nil, ErrNoEngine }
+func (*engine) run(context.Context, string, int, rows.Sink) (int, error) { return 0, ErrNoEngine }
+
+func (*engine) copyTo(context.Context, string, string) (int, error) { return 0, ErrNoEngine }
 
 func (*engine) close() error { return nil }

@@ -33,27 +33,32 @@ func (l *Lake) open(ctx context.Context, tables []table, result *Result) (releas
 			places = append(places, &tables[i].partitions[j])
 		}
 	}
-	found := make([][]object, len(places))
 	group, listing := errgroup.WithContext(ctx)
 	group.SetLimit(inParallel)
-	for i, p := range places {
-		group.Go(func() (err error) {
-			found[i], err = l.list(listing, p.location)
-			return err
-		})
+	for _, p := range places {
+		group.Go(func() error { return l.listed(listing, p) })
 	}
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	result.Read = len(places)
-	for i, p := range places {
-		result.Files += len(found[i])
-		p.files = l.inPlace(found[i])
+	for _, p := range places {
+		result.Files += len(p.objects)
+		p.files = l.inPlace(p.objects)
 	}
 	if l.cache == nil {
 		return func() {}, nil
 	}
-	return l.fetch(ctx, places, found)
+	return l.fetch(ctx, places)
+}
+
+// listed sees to it that a partition's objects are known.
+func (l *Lake) listed(ctx context.Context, p *partition) (err error) {
+	if p.listed {
+		return nil
+	}
+	p.objects, err = l.list(ctx, p.location)
+	p.listed = err == nil
+	return err
 }
 
 // list gives the objects of one place. Names that begin with _ or . are hidden,
@@ -92,17 +97,17 @@ func (l *Lake) inPlace(objects []object) []string {
 }
 
 // fetch brings the objects into the cache and names the files there.
-func (l *Lake) fetch(ctx context.Context, places []*partition, found [][]object) (release func(), err error) {
+func (l *Lake) fetch(ctx context.Context, places []*partition) (release func(), err error) {
 	var all []object
-	for _, objects := range found {
-		all = append(all, objects...)
+	for _, p := range places {
+		all = append(all, p.objects...)
 	}
 	files, release, err := l.cache.get(ctx, all)
 	if err != nil {
 		return nil, err
 	}
-	for i, p := range places {
-		p.files, files = files[:len(found[i])], files[len(found[i]):]
+	for _, p := range places {
+		p.files, files = files[:len(p.objects)], files[len(p.objects):]
 	}
 	return release, nil
 }

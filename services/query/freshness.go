@@ -14,8 +14,9 @@ import (
 	"weir/pkg/s3"
 )
 
-// Freshness says how new the newest row is.
+// Freshness says how new a table's newest row is.
 type Freshness struct {
+	Table string
 	// Through is the newest receivedat among the rows that can be queried; zero = nothing
 	// is known. A producer that writes to Kafka by itself may claim any receivedat: one
 	// that its flush had not reached yet counts as the time of the flush.
@@ -31,9 +32,9 @@ const clockSkew = time.Minute
 // what else has come in, only Kafka knows.
 func (f Freshness) String() string {
 	if f.Through.IsZero() {
-		return "visible through: nothing yet"
+		return f.Table + " visible through: nothing of it is in the last flushes"
 	}
-	line := fmt.Sprintf("visible through %s UTC, lag %s: receivedat of the newest row", f.Through.UTC().Format("2006-01-02 15:04:05.000"),
+	line := fmt.Sprintf("%s visible through %s UTC, lag %s: receivedat of the newest row", f.Table, f.Through.UTC().Format("2006-01-02 15:04:05.000"),
 		f.Now.Sub(f.Through).Round(100*time.Millisecond))
 	if f.Ahead {
 		line += ", or its flush where receivedat lies in the future"
@@ -43,27 +44,30 @@ func (f Freshness) String() string {
 
 // Freshness reads the gate's memory: for each Kafka partition the last flush that
 // the catalog made visible, and from that flush's manifest the newest receivedat
-// of its rows. It is never later than what can be queried, nor than now, and costs
+// of its rows, for each of the tables. It is never later than what can be queried, nor than now, and costs
 // one small object per partition. A source that is silent makes the lag grow: the lag
 // is the age of the newest row, not a measure of work to be done.
-func (l *Lake) Freshness(ctx context.Context) (Freshness, error) {
+func (l *Lake) Freshness(ctx context.Context, tables ...string) ([]Freshness, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.cfg.Timeout)
 	defer cancel()
 	location, err := lake.ParseLocation(l.cfg.Lake)
 	if err != nil {
-		return Freshness{}, err
+		return nil, err
 	}
 	cfg := l.cfg.S3
 	cfg.Lake = location
 	store, err := s3.Open(ctx, cfg, nil)
 	if err != nil {
-		return Freshness{}, err
+		return nil, err
 	}
 	manifests, err := lastManifests(ctx, store, l.cfg.Database)
 	if err != nil {
-		return Freshness{}, fmt.Errorf("read how fresh the lake is: %w", err)
+		return nil, fmt.Errorf("read how fresh the lake is: %w", err)
 	}
-	f := Freshness{Now: time.Now()}
+	found, now := make([]Freshness, len(tables)), time.Now()
+	for i, t := range tables {
+		found[i] = Freshness{Table: t, Now: now}
+	}
 	var mu sync.Mutex
 	group, reading := errgroup.WithContext(ctx)
 	group.SetLimit(inParallel)
@@ -75,14 +79,16 @@ func (l *Lake) Freshness(ctx context.Context) (Freshness, error) {
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			f.add(m)
+			for i := range found {
+				found[i].add(m)
+			}
 			return nil
 		})
 	}
 	if err := group.Wait(); err != nil {
-		return Freshness{}, fmt.Errorf("read how fresh the lake is: %w", err)
+		return nil, fmt.Errorf("read how fresh the lake is: %w", err)
 	}
-	return f, nil
+	return found, nil
 }
 
 // lastManifests are the manifests that the gates of a database accepted last.
@@ -125,6 +131,9 @@ func (f *Freshness) add(m *flush.Manifest) {
 		reached = f.Now
 	}
 	for _, file := range m.Files {
+		if file.Table != f.Table {
+			continue
+		}
 		through := file.MaxTime
 		if through.After(reached) {
 			f.Ahead = f.Ahead || through.Sub(reached) > clockSkew

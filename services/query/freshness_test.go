@@ -17,7 +17,7 @@ func TestFreshnessBelievesNoFuture(t *testing.T) {
 	flushOf := func(newest ...time.Time) *flush.Manifest {
 		m := &flush.Manifest{CreatedAt: made}
 		for _, at := range newest {
-			m.Files = append(m.Files, flush.File{MaxTime: at})
+			m.Files = append(m.Files, flush.File{Table: "eventlogs", MaxTime: at}, flush.File{Table: "others", MaxTime: at.Add(time.Millisecond)})
 		}
 		return m
 	}
@@ -25,30 +25,30 @@ func TestFreshnessBelievesNoFuture(t *testing.T) {
 		flushes []*flush.Manifest
 		want    string
 	}{
-		"nothing":           {nil, "visible through: nothing yet"},
-		"dead letters only": {[]*flush.Manifest{flushOf()}, "visible through: nothing yet"},
+		"nothing":           {nil, "eventlogs visible through: nothing of it is in the last flushes"},
+		"dead letters only": {[]*flush.Manifest{flushOf()}, "eventlogs visible through: nothing of it is in the last flushes"},
 		"the newest row": {
 			[]*flush.Manifest{flushOf(now.Add(-time.Hour)), flushOf(now.Add(-30*time.Second), now.Add(-40*time.Second))},
-			"visible through 2026-11-23 11:59:30.000 UTC, lag 30s: receivedat of the newest row",
+			"eventlogs visible through 2026-11-23 11:59:30.000 UTC, lag 30s: receivedat of the newest row",
 		},
 		"a clock that is a little ahead": {
 			[]*flush.Manifest{flushOf(made.Add(time.Second))},
-			"visible through 2026-11-23 11:59:40.000 UTC, lag 20s: receivedat of the newest row",
+			"eventlogs visible through 2026-11-23 11:59:40.000 UTC, lag 20s: receivedat of the newest row",
 		},
 		"one row of the year 9999": {
 			[]*flush.Manifest{flushOf(now.Add(-30*time.Second), time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)), flushOf(now.Add(-time.Hour))},
-			"visible through 2026-11-23 11:59:40.000 UTC, lag 20s: receivedat of the newest row, or its flush where receivedat lies in the future",
+			"eventlogs visible through 2026-11-23 11:59:40.000 UTC, lag 20s: receivedat of the newest row, or its flush where receivedat lies in the future",
 		},
 		"between its flush and now": {
-			[]*flush.Manifest{{CreatedAt: now.Add(-time.Hour), Files: []flush.File{{MaxTime: now.Add(-time.Minute)}}}},
-			"visible through 2026-11-23 11:00:00.000 UTC, lag 1h0m0s: receivedat of the newest row, or its flush where receivedat lies in the future",
+			[]*flush.Manifest{{CreatedAt: now.Add(-time.Hour), Files: []flush.File{{Table: "eventlogs", MaxTime: now.Add(-time.Minute)}}}},
+			"eventlogs visible through 2026-11-23 11:00:00.000 UTC, lag 1h0m0s: receivedat of the newest row, or its flush where receivedat lies in the future",
 		},
 		"a sink whose clock is ahead": {
-			[]*flush.Manifest{{CreatedAt: now.Add(time.Hour), Files: []flush.File{{MaxTime: now.Add(time.Second)}}}},
-			"visible through 2026-11-23 12:00:00.000 UTC, lag 0s: receivedat of the newest row",
+			[]*flush.Manifest{{CreatedAt: now.Add(time.Hour), Files: []flush.File{{Table: "eventlogs", MaxTime: now.Add(time.Second)}}}},
+			"eventlogs visible through 2026-11-23 12:00:00.000 UTC, lag 0s: receivedat of the newest row",
 		},
 	} {
-		f := Freshness{Now: now}
+		f := Freshness{Table: "eventlogs", Now: now}
 		for _, m := range c.flushes {
 			f.add(m)
 		}

@@ -275,9 +275,9 @@ func TestFreshness(t *testing.T) {
 	w := newWorld(t)
 	l := w.lake()
 	ctx := context.Background()
-	f, err := l.Freshness(ctx)
+	all, err := l.Freshness(ctx, lake.EventLogsName)
 	require.NoError(t, err)
-	require.Equal(t, "visible through: nothing yet", f.String())
+	require.Equal(t, "eventlogs visible through: nothing of it is in the last flushes", all[0].String())
 
 	id := lake.TopicID{1}
 	gate := &flush.Gate{Marks: map[int32]flush.Mark{}}
@@ -308,8 +308,8 @@ func TestFreshness(t *testing.T) {
 	body, err := codec.EncodeGate(gate)
 	require.NoError(t, err)
 	w.put(lake.GateKey(w.name, id), body)
-	f, err = l.Freshness(ctx)
+	all, err = l.Freshness(ctx, lake.EventLogsName)
 	require.NoError(t, err)
-	require.WithinDuration(t, newest, f.Through, 0)
-	require.Regexp(t, `^visible through `+newest.UTC().Format("2006-01-02 15:04:05.000")+` UTC, lag 3(\.\d)?s: receivedat of the newest row$`, f.String())
+	require.WithinDuration(t, newest, all[0].Through, 0)
+	require.Regexp(t, `^eventlogs visible through `+newest.UTC().Format("2006-01-02 15:04:05.000")+` UTC, lag 3(\.\d)?s: receivedat of the newest row$`, all[0].String())
 }

@@ -4,13 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 )
-
-// explainPrefix is taken off before a statement is looked at: what it explains
-// is under the same rule.
-var explainPrefix = regexp.MustCompile(`(?i)^\s*explain\s+(analyze\s+)?`)
 
 // errSyntax: the text is no SQL; the engine's own message says where.
 var errSyntax = errors.New("syntax error")

@@ -1,18 +1,21 @@
 package query
 
 import (
+	"encoding/json"
 	"fmt"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+
+	"weir/services/query/internal/sqltext"
 )
 
 // format is how a table's objects are read.
 type format uint8
 
 const (
-	parquet format = iota
+	parquetFiles format = iota
 	jsonLines
 )
 
@@ -31,6 +34,12 @@ type table struct {
 	columns    []column
 	keys       []column // partition keys
 	partitions []partition
+
+	named   bool            // the query names it
+	known   int             // partitions that are registered; 0 where it is not named
+	all     []partition     // those, of a query that was planned
+	reads   map[string]bool // columns that the query looks at; nil = not known, so all
+	unbound bool            // no condition keeps the query from any day
 }
 
 // partition is one lake partition: what Glue says of its values and its place.
@@ -38,6 +47,8 @@ type table struct {
 type partition struct {
 	values   []string
 	location string
+	objects  []object // once it was listed
+	listed   bool
 	files    []string // local paths, once they are known
 }
 
@@ -60,7 +71,7 @@ func (t table) planSQL(n int) []string {
 	if len(branches) == 0 {
 		branches = []string{t.emptySelect()}
 	}
-	return append(statements, "CREATE VIEW "+ident(t.name)+" AS "+strings.Join(branches, " UNION ALL "))
+	return append(statements, "CREATE OR REPLACE VIEW "+ident(t.name)+" AS "+strings.Join(branches, " UNION ALL "))
 }
 
 // touched reads from a plan which partitions of which table it still holds.
@@ -74,6 +85,101 @@ func touched(plan string) map[[2]int]bool {
 	return found
 }
 
+// columnsSQL makes one empty stand-in for the whole table and shows it instead.
+func (t table) columnsSQL(n int) []string {
+	name := ident(planSchema) + "." + ident(columnsTable(n))
+	return []string{
+		"CREATE TABLE " + name + " (" + declare(t.shown()) + ")",
+		"CREATE OR REPLACE VIEW " + ident(t.name) + " AS SELECT * FROM " + name,
+	}
+}
+
+// columnsTable names the stand-in of table t as a whole.
+func columnsTable(t int) string { return fmt.Sprintf("c%d", t) }
+
+// tableScan is one reading of a table in a plan.
+type tableScan struct {
+	columns []string // that it hands up
+	filters []string // that it applies
+}
+
+// scanned reads from a plan how each table is read, by its number.
+func scanned(plan string) (map[int][]tableScan, error) {
+	found := make(map[int][]tableScan)
+	err := eachScan(plan, func(table string, s tableScan) {
+		if m := columnsTables.FindStringSubmatch(table); m != nil {
+			t, _ := strconv.Atoi(m[1])
+			found[t] = append(found[t], s)
+		}
+	})
+	return found, err
+}
+
+// operator is a node of a plan.
+type operator struct {
+	Name     string
+	Children []operator
+	Info     map[string]any `json:"extra_info"`
+}
+
+// eachScan gives every scan of a plan, with the whole name of its table.
+func eachScan(plan string, give func(table string, s tableScan)) error {
+	var roots []operator
+	if err := json.Unmarshal([]byte(plan), &roots); err != nil {
+		return fmt.Errorf("read the plan: %w", err)
+	}
+	for _, root := range roots {
+		root.scans(nil, give)
+	}
+	return nil
+}
+
+// scans hands up those at and below an operator; above are the conditions of a filter
+// that stands directly on it.
+func (o operator) scans(above []string, give func(string, tableScan)) {
+	if name, ok := o.Info["Table"].(string); ok {
+		give(name, tableScan{columns: texts(o.Info["Projections"]), filters: append(texts(o.Info["Filters"]), above...)})
+	}
+	above = nil
+	if o.Name == "FILTER" {
+		for _, text := range texts(o.Info["Expression"]) {
+			above = append(above, sqltext.Conjuncts(text)...)
+		}
+	}
+	for _, child := range o.Children {
+		child.scans(above, give)
+	}
+}
+
+var columnsTables = regexp.MustCompile(planSchema + `\.c(\d+)$`)
+
+// texts is a text, or a list of them.
+func texts(node any) []string {
+	switch node := node.(type) {
+	case string:
+		if node != "" {
+			return []string{node}
+		}
+	case []any:
+		var list []string
+		for _, child := range node {
+			list = append(list, texts(child)...)
+		}
+		return list
+	}
+	return nil
+}
+
+// columnOf is the column that a scan hands up: of a struct it may be one field.
+func (t table) columnOf(name string) string {
+	for _, c := range t.shown() {
+		if name == c.name || strings.HasPrefix(name, c.name+".") {
+			return c.name
+		}
+	}
+	return name
+}
+
 // viewSQL shows exactly Glue's columns over the files that the partitions
 // name. An empty typed relation stands first: it gives a table without files its
 // columns, and files without a column its NULLs.
@@ -85,7 +191,7 @@ func (t table) viewSQL() string {
 		}
 	}
 	var shown []string
-	for _, c := range t.all() {
+	for _, c := range t.shown() {
 		shown = append(shown, "CAST("+ident(c.name)+" AS "+c.typ+") AS "+ident(c.name))
 	}
 	return "CREATE VIEW " + ident(t.name) + " AS SELECT " + strings.Join(shown, ", ") +
@@ -95,7 +201,7 @@ func (t table) viewSQL() string {
 // read is the relation of a list of files; the list is never left to a pattern,
 // and nothing is taken from the paths.
 func (t table) read(files []string) string {
-	if t.format == parquet {
+	if t.format == parquetFiles {
 		return "read_parquet(" + list(files) + ", union_by_name=true, hive_partitioning=false)"
 	}
 	var keys, shown []string
@@ -134,14 +240,14 @@ func (t table) constants(p partition) string {
 // emptySelect is the table without rows.
 func (t table) emptySelect() string {
 	var shown []string
-	for _, c := range t.all() {
+	for _, c := range t.shown() {
 		shown = append(shown, "CAST(NULL AS "+c.typ+") AS "+ident(c.name))
 	}
 	return "SELECT " + strings.Join(shown, ", ") + " WHERE false"
 }
 
-// all is the columns and then the partition keys, as every engine shows them.
-func (t table) all() []column { return slices.Concat(t.columns, t.keys) }
+// shown is the columns and then the partition keys, as every engine shows them.
+func (t table) shown() []column { return slices.Concat(t.columns, t.keys) }
 
 func declare(columns []column) string {
 	parts := make([]string, len(columns))

@@ -7,11 +7,11 @@ package rows
 
 import (
 	"bytes"
-	"encoding/csv"
 	"encoding/json"
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -61,38 +61,40 @@ func New(columns ...string) *Rows {
 // Add appends a row.
 func (r *Rows) Add(values ...any) { r.Values = append(r.Values, values) }
 
-// Write prints the table.
-func (r *Rows) Write(w io.Writer, f Format) error {
-	switch f {
-	case Table:
-		return r.writeTable(w)
-	case CSV:
-		return r.writeCSV(w)
-	case JSON:
-		return r.writeJSON(w)
-	}
-	return fmt.Errorf("%q is no output: want table, csv or json", f)
+// Sink takes a table as it comes: its columns once, then its rows. A row is the
+// caller's again once Row returns.
+type Sink interface {
+	Head(columns []Column) error
+	Row(values []any) error
 }
 
-func (r *Rows) writeCSV(w io.Writer) error {
-	out := csv.NewWriter(w)
-	line := make([]string, len(r.Columns))
-	for i, c := range r.Columns {
-		line[i] = c.Name
+// Head and Row make Rows a Sink that keeps everything.
+func (r *Rows) Head(columns []Column) error {
+	r.Columns = columns
+	return nil
+}
+
+// Row keeps a row.
+func (r *Rows) Row(values []any) error {
+	r.Add(slices.Clone(values)...)
+	return nil
+}
+
+// Write prints the table.
+func (r *Rows) Write(w io.Writer, f Format) error {
+	out, err := NewWriter(w, f)
+	if err != nil {
+		return err
 	}
-	if err := out.Write(line); err != nil {
+	if err := out.Head(r.Columns); err != nil {
 		return err
 	}
 	for _, row := range r.Values {
-		for i, v := range row {
-			line[i] = csvText(v)
-		}
-		if err := out.Write(line); err != nil {
+		if err := out.Row(row); err != nil {
 			return err
 		}
 	}
-	out.Flush()
-	return out.Error()
+	return out.Close()
 }
 
 // csvText leaves a NULL empty and writes nested values as JSON.
@@ -120,32 +122,6 @@ func plainText(v any) string {
 		return "-Infinity"
 	}
 	return fmt.Sprint(v)
-}
-
-func (r *Rows) writeJSON(w io.Writer) error {
-	var b bytes.Buffer
-	b.WriteByte('[')
-	for i, row := range r.Values {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		b.WriteString("\n  ")
-		object := make(Map, len(row))
-		for j, v := range row {
-			object[j] = Entry{Key: r.Columns[j].Name, Value: v}
-		}
-		text, err := object.MarshalJSON()
-		if err != nil {
-			return fmt.Errorf("row %d: %w", i+1, err)
-		}
-		b.Write(text)
-	}
-	if len(r.Values) > 0 {
-		b.WriteByte('\n')
-	}
-	b.WriteString("]\n")
-	_, err := w.Write(b.Bytes())
-	return err
 }
 
 // MarshalJSON writes an object whose keys stand in the map's order.
