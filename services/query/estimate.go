@@ -17,6 +17,7 @@ type Basis string
 // The bases.
 const (
 	Exact  Basis = "footers of all objects"
+	Ledger Basis = "the catalog's ledger"
 	Sample Basis = "footers of some objects, the others in proportion"
 	Bound  Basis = "whole objects, an upper bound"
 )
@@ -46,15 +47,26 @@ func (e Estimate) String() string {
 	return fmt.Sprintf("about %s in %d objects, %s (%s)", price.Size(e.Bytes), e.Objects, price.Text(e.Dollars), e.Basis)
 }
 
-// Estimate says what a planned query reads and costs on Athena, from the footers of
-// its files.
+// Estimate says what a planned query reads and costs on Athena: by the catalog's
+// ledger, and for what is not in it from the footers of the files.
 func (l *Lake) Estimate(ctx context.Context, p *Plan) (Estimate, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.cfg.Timeout)
 	defer cancel()
-	if _, err := l.estimate(ctx, p, listing{l}); err != nil {
+	return l.within(ctx, p, -1)
+}
+
+// within is the first estimate by which the query costs no more than that, or else the
+// best there is. Footers are read only where the listing alone does not settle it.
+func (l *Lake) within(ctx context.Context, p *Plan, dollars float64) (Estimate, error) {
+	sums, err := l.recorded(ctx, p)
+	if err != nil {
 		return Estimate{}, err
 	}
-	return l.estimate(ctx, p, footers{listing{l}, choose(p.tables)})
+	e, err := l.estimate(ctx, p, published{sums, listing{l}})
+	if err != nil || e.Dollars <= dollars || e.Basis == Ledger {
+		return e, err
+	}
+	return l.estimate(ctx, p, published{sums, footers{listing{l}, choose(p.tables)}})
 }
 
 // CostError is a query that may cost more than is allowed.
@@ -68,19 +80,15 @@ func (e *CostError) Error() string {
 		e.Estimate, price.Text(e.MaxCost), dayKey)
 }
 
-// Affordable answers a CostError for a query that may cost more than max-cost. Footers
-// are read only where the listing alone does not settle it.
+// Affordable answers a CostError for a query that may cost more than max-cost.
 func (l *Lake) Affordable(ctx context.Context, p *Plan) error {
 	if l.cfg.MaxCost == 0 || p.Free() {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.cfg.Timeout)
 	defer cancel()
-	e, err := l.estimate(ctx, p, listing{l})
+	e, err := l.within(ctx, p, l.cfg.MaxCost)
 	if err != nil || e.Dollars <= l.cfg.MaxCost {
-		return err
-	}
-	if e, err = l.estimate(ctx, p, footers{listing{l}, choose(p.tables)}); err != nil || e.Dollars <= l.cfg.MaxCost {
 		return err
 	}
 	return &CostError{Estimate: e, MaxCost: l.cfg.MaxCost}
@@ -110,7 +118,7 @@ func (l *Lake) estimate(ctx context.Context, p *Plan, sizes Sizes) (Estimate, er
 	return e, nil
 }
 
-func rank(b Basis) int { return slices.Index([]Basis{Exact, Sample, Bound}, b) }
+func rank(b Basis) int { return slices.Index([]Basis{Exact, Ledger, Sample, Bound}, b) }
 
 func estimateTable(ctx context.Context, t *table, sizes Sizes) (TableEstimate, error) {
 	found := make([]Size, len(t.partitions))
@@ -134,6 +142,7 @@ func estimateTable(ctx context.Context, t *table, sizes Sizes) (TableEstimate, e
 		sum.Objects += s.Objects
 		sum.Bytes += s.Bytes
 		sum.Looked += s.Looked
+		sum.Recorded += s.Recorded
 		sum.Whole += s.Whole
 		sum.Columns += s.Columns
 	}
@@ -144,11 +153,15 @@ func estimateTable(ctx context.Context, t *table, sizes Sizes) (TableEstimate, e
 
 // bytes that are read, as far as that is known.
 func (s Size) bytes(f format) (int64, Basis) {
+	known := Exact
+	if s.Recorded > 0 {
+		known = Ledger
+	}
 	switch {
-	case s.Looked == s.Objects:
-		return s.Columns, Exact
 	case f == jsonLines: // always read whole
-		return s.Bytes, Exact
+		return s.Bytes, known
+	case s.Looked == s.Objects:
+		return s.Columns, known
 	case s.Whole == 0:
 		return s.Bytes, Bound
 	}

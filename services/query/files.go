@@ -112,6 +112,17 @@ func (l *Lake) fetch(ctx context.Context, places []*partition) (release func(), 
 	return release, nil
 }
 
+// whole is the lake itself, where its state is.
+func (l *Lake) whole(ctx context.Context) (*s3.Store, error) {
+	location, err := lake.ParseLocation(l.cfg.Lake)
+	if err != nil {
+		return nil, err
+	}
+	cfg := l.cfg.S3
+	cfg.Lake = location
+	return s3.Open(ctx, cfg, nil)
+}
+
 // stores opens one store per bucket: Glue may send us to more than one.
 type stores struct {
 	cfg s3.Config

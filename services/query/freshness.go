@@ -50,13 +50,7 @@ func (f Freshness) String() string {
 func (l *Lake) Freshness(ctx context.Context, tables ...string) ([]Freshness, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.cfg.Timeout)
 	defer cancel()
-	location, err := lake.ParseLocation(l.cfg.Lake)
-	if err != nil {
-		return nil, err
-	}
-	cfg := l.cfg.S3
-	cfg.Lake = location
-	store, err := s3.Open(ctx, cfg, nil)
+	store, err := l.whole(ctx)
 	if err != nil {
 		return nil, err
 	}

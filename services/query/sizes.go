@@ -26,9 +26,10 @@ type Size struct {
 	Objects int
 	Bytes   int64 // of whole objects
 
-	Looked  int   // objects whose columns are known
-	Whole   int64 // bytes of those
-	Columns int64 // of those what the columns that are read take, and the footer
+	Looked   int   // objects whose columns are known
+	Recorded int   // objects of which the catalog's ledger tells
+	Whole    int64 // bytes of those
+	Columns  int64 // of those what the columns that are read take, and the footer
 }
 
 // listing knows objects from the partition's listing: how large they are, nothing of

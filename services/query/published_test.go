@@ -1,0 +1,62 @@
+//go:build duckdb && cgo
+
+package query
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"weir/pkg/lake"
+	"weir/pkg/ledger/sums"
+)
+
+// record writes the ledger's sums of a day.
+func (w *world) record(dt string, of ...sums.Sum) {
+	w.t.Helper()
+	var day sums.Day
+	at, err := lake.ParseDay(dt)
+	require.NoError(w.t, err)
+	for i := range of {
+		of[i].Partition.Day = at
+	}
+	day.Apply(1, of)
+	body, err := day.Encode()
+	require.NoError(w.t, err)
+	require.NoError(w.t, w.store.Put(context.Background(), lake.SumsKey(w.name, at), body))
+}
+
+// What the ledger says is taken without a look at any object; what it does not know is looked at.
+func TestEstimatesByTheLedger(t *testing.T) {
+	w := tenDays(t)
+	estimate := func(where string) Estimate {
+		e, err := w.lake().Estimate(context.Background(), w.plan(w.lake(), "select userid, properties from eventlogs where "+where))
+		require.NoError(t, err)
+		return e
+	}
+	source1 := lake.Partition{Table: "eventlogs", SourceID: "source1"}
+	w.record("2026-11-03", sums.Sum{
+		Partition: source1, Files: 7, Bytes: 10_000,
+		Columns: map[string]int64{"userid": 2_000, "properties": 3_000, "messageid": 4_000},
+	}, sums.Sum{Partition: lake.Partition{Table: "eventlogs_raw", SourceID: "source1"}, Files: 9, Bytes: 1 << 40, Unsized: 1 << 40})
+	known := estimate("sourceid = 'source1' and dt = '2026-11-03'")
+	require.Equal(t, Ledger, known.Basis)
+	require.Equal(t, 7, known.Objects)
+	require.EqualValues(t, 6_000, known.Bytes, "the columns, and what is in none")
+
+	other := estimate("sourceid = 'source2' and dt = '2026-11-03'")
+	require.Equal(t, Exact, other.Basis)
+	both := estimate("dt = '2026-11-03'")
+	require.Equal(t, Ledger, both.Basis)
+	require.Equal(t, known.Bytes+other.Bytes, both.Bytes)
+	require.Equal(t, 8, both.Objects)
+
+	w.record("2026-11-04", sums.Sum{
+		Partition: source1, Files: 2, Bytes: 20_000, Unsized: 10_000,
+		Columns: map[string]int64{"userid": 2_000, "properties": 3_000, "messageid": 4_000},
+	})
+	part := estimate("sourceid = 'source1' and dt = '2026-11-04'")
+	require.Equal(t, Sample, part.Basis, "of one of its files nobody told the columns")
+	require.EqualValues(t, 12_000, part.Bytes)
+}
