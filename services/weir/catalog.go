@@ -16,6 +16,7 @@ type catalogs struct {
 	Run        catalogCommand    `cmd:"" default:"withargs" help:"The service; run may be left out."`
 	Tables     tablesCommand     `cmd:"" help:"The tables and columns that Glue holds."`
 	Partitions partitionsCommand `cmd:"" help:"The lake partitions of a table that Glue holds."`
+	Register   registerCommand   `cmd:"" help:"Tell Glue of the partitions that a job of deploy/emr wrote; exit 3 where it holds one elsewhere."`
 	Reconcile  reconcileCommand  `cmd:"" help:"Compare Glue with the lake's manifests and objects; exit 3 where they differ."`
 	Repair     repairCommand     `cmd:"" help:"Let pass what stopped at the catalog's gate, and put back what Glue lacks, as far as the lake proves it; exit 3 where it does not."`
 }

@@ -61,10 +61,12 @@ func NewLake(loc lake.Location, tables ...lake.Table) Lake {
 	return l
 }
 
-// PartitionKeys are the keys of every table, in the order of the path.
-func PartitionKeys() []Column {
+// PartitionKeys are the keys of the tables that sinks write, in the order of the path.
+func PartitionKeys() []Column { return keyColumns(lake.PartitionKeys()) }
+
+func keyColumns(names []string) []Column {
 	var keys []Column
-	for _, name := range lake.PartitionKeys() {
+	for _, name := range names {
 		keys = append(keys, Column{Name: name, Type: "string"})
 	}
 	return keys
@@ -76,7 +78,7 @@ func (l Lake) SpecOf(t lake.Table) Spec {
 		Name:          t.Name,
 		Location:      l.Location.URL(t.Dir) + "/",
 		Columns:       columns(t.Schema),
-		PartitionKeys: PartitionKeys(),
+		PartitionKeys: keyColumns(t.Keys()),
 		Parameters: map[string]string{
 			"EXTERNAL":                    "TRUE",
 			"typeOfData":                  "file",
