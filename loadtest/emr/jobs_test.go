@@ -361,6 +361,10 @@ func (r *rig) trino(t *testing.T) {
 	})
 	require.NoError(t, err)
 	t.Cleanup(trino.Stop)
+	require.NoError(t, trino.Await(t.Context(), time.Minute, func(ctx context.Context) error { // its node takes queries later than it answers
+		_, err := trino.Query(ctx, "weir", "select count(*) from eventlogs where dt > '2026'")
+		return err
+	}))
 	var names []string
 	for _, c := range lake.EventLogs().Schema {
 		if !strings.HasPrefix(c.Name, "kafka") {
