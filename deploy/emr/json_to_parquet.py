@@ -99,14 +99,11 @@ def parsed(spark, paths, layout, rejected):
             rejected.add(1)
         return made
 
-    lines = spark.read.option("lineSep", "\n").text(paths).select(
-        "value", F.regexp_extract(F.regexp_replace(F.col("_metadata.file_path"), "/[^/]*$", ""), LAYOUTS[layout][1], 1).alias("sourceid"),
-        F.regexp_extract(F.regexp_replace(F.col("_metadata.file_path"), "/[^/]*$", ""), LAYOUTS[layout][1], 2).alias("day"))
+    folder, pattern = F.regexp_replace(F.col("_metadata.file_path"), "/[^/]*$", ""), LAYOUTS[layout][1]
+    source, dt = F.regexp_extract(folder, pattern, 1), F.regexp_extract(folder, pattern, 2)
     if layout == "segment":
-        dt = F.date_format(F.timestamp_millis(F.col("day").cast("bigint")), "yyyy-MM-dd")
-    else:
-        dt = F.col("day")
-    lines = lines.withColumn("dt", dt)
+        dt = F.date_format(F.timestamp_millis(dt.cast("bigint")), "yyyy-MM-dd")
+    lines = spark.read.option("lineSep", "\n").text(paths).select("value", source.alias("sourceid"), dt.alias("dt"))
     # A function that says it is not deterministic is called once for each line, whatever is asked of its result.
     call = F.udf(parse, PARSED).asNondeterministic()
     return lines.select("value", "sourceid", "dt", call(F.col("value").cast("binary"), "dt").alias("e"))

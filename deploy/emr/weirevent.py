@@ -35,8 +35,9 @@ DECODER = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=no_con
 scan, scan_string = DECODER.scan_once, DECODER.parse_string
 
 
-def members(s, i):
-    """The members of the object whose brace is before i, as (key, start, end), and where what follows the object begins."""
+def members(s, i, maps=()):
+    """The members of the object whose brace is before i, as (key, start, end, members), and where what follows the object
+    begins. The last is None but for objects under the keys of maps."""
     found, i = [], SPACE.match(s, i).end()
     if s.startswith("}", i):
         return found, i + 1
@@ -47,9 +48,12 @@ def members(s, i):
         colon = COLON.match(s, i)
         if not colon:
             raise ValueError("no colon")
-        start = colon.end()
-        end = scan(s, start)[1]
-        found.append((clean(key), start, end))
+        key, start, inside = clean(key), colon.end(), None
+        if key in maps and s.startswith("{", start):
+            inside, end = members(s, start + 1)
+        else:
+            end = scan(s, start)[1]
+        found.append((key, start, end, inside))
         comma = COMMA.match(s, end)
         if not comma:
             raise ValueError("no comma")
@@ -203,8 +207,8 @@ def event(line, day):
             _, end = scan(s, start)
             found = None
         else:
-            found, end = members(s, start + 1)
-        if SPACE.match(s, end).end() != len(s):
+            found, end = members(s, start + 1, MAPS)
+        if end != len(s) and SPACE.match(s, end).end() != len(s):
             raise ValueError("more than one value")
     except RecursionError:
         return ("too_deep",) + NOTHING
@@ -218,13 +222,14 @@ def event(line, day):
 
 
 def row(line, s, found, day):
-    last, rescued = {}, {}
-    for key, start, end in found:  # of duplicate keys the last counts
+    last, maps, rescued = {}, {}, {}
+    for key, start, end, inside in found:  # of duplicate keys the last counts
         if key in KNOWN:
             last[key] = (start, end)
+            maps[key] = inside
         else:
             rescued[key] = clean_json(s[start:end])
-    texts, maps = {}, {}
+    texts = {}
     for key in TEXTS:
         start, end = last.get(key, (0, 0))
         if end and s[start] in "{[":
@@ -240,7 +245,7 @@ def row(line, s, found, day):
     for key in MAPS:
         start, end = last.get(key, (0, 0))
         if end and s[start] == "{":
-            maps[key] = {k: value(s, a, b) for k, a, b in members(s, start + 1)[0]}
+            maps[key] = {k: value(s, a, b) for k, a, b, _ in maps[key]}
         elif end and s[start] != "n":
             rescued[key] = clean_json(s[start:end])
     times = Times(s, last, rescued).columns(day)

@@ -367,7 +367,11 @@ func (r *rig) trino(t *testing.T) {
 	}))
 	var names []string
 	for _, c := range lake.EventLogs().Schema {
-		if !strings.HasPrefix(c.Name, "kafka") {
+		switch {
+		case strings.HasPrefix(c.Name, "kafka"):
+		case c.Type == lake.MapStringString: // maps have no order, which except all asks for; as JSON their keys have one
+			names = append(names, fmt.Sprintf("json_format(cast(%s as json))", c.Name))
+		default:
 			names = append(names, c.Name)
 		}
 	}
