@@ -1,6 +1,7 @@
 package parts
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	_ "embed"
@@ -12,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -44,7 +46,7 @@ spark.driver.memory 1g
 spark.driver.host 127.0.0.1
 spark.driver.bindAddress 127.0.0.1
 spark.driver.extraJavaOptions -Duser.timezone=UTC -XX:+UseSerialGC -XX:TieredStopAtLevel=1
-spark.driver.extraClassPath %[1]s/*
+spark.driver.extraClassPath %[1]s/*:%[1]s
 spark.local.dir %[2]s/local
 spark.sql.warehouse.dir %[2]s/warehouse
 spark.sql.catalogImplementation in-memory
@@ -52,6 +54,7 @@ spark.sql.session.timeZone UTC
 spark.sql.adaptive.enabled false
 spark.sql.shuffle.partitions 1
 spark.ui.enabled false
+spark.hadoop.io.compression.codecs weir.parts.ZstdCodec
 spark.hadoop.fs.s3a.endpoint %[3]s
 spark.hadoop.fs.s3a.endpoint.region us-east-1
 spark.hadoop.fs.s3a.path.style.access true
@@ -63,6 +66,9 @@ spark.hadoop.fs.s3a.directory.marker.retention keep
 
 //go:embed spark.py
 var sparkServer []byte
+
+//go:embed ZstdCodec.java
+var zstdCodec []byte
 
 // SparkOptions says which S3 stands behind s3a:// addresses; files are read too.
 type SparkOptions struct {
@@ -81,17 +87,57 @@ func FetchSpark(ctx context.Context) (home, jars string, err error) {
 	if _, err := javaOf(ctx, "spark", "17"); err != nil {
 		return "", "", err
 	}
-	jars, err = once(ctx, "s3a-"+HadoopVersion, func(ctx context.Context, dir string) error {
-		if err := os.WriteFile(filepath.Join(dir, "pom.xml"), []byte(s3aPom), 0o644); err != nil {
-			return err
-		}
-		return run(ctx, dir, "mvn", "-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=.", "-DincludeGroupIds=org.apache.hadoop,com.amazonaws")
-	})
+	home, err = fetchPython(ctx, "spark-"+SparkVersion, "pyspark=="+SparkVersion)
 	if err != nil {
 		return "", "", err
 	}
-	home, err = fetchPython(ctx, "spark-"+SparkVersion, "pyspark=="+SparkVersion)
+	jars, err = once(ctx, "s3a-zstd-"+HadoopVersion, func(ctx context.Context, dir string) error {
+		if err := os.WriteFile(filepath.Join(dir, "pom.xml"), []byte(s3aPom), 0o644); err != nil {
+			return err
+		}
+		if err := run(ctx, dir, "mvn", "-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=.", "-DincludeGroupIds=org.apache.hadoop,com.amazonaws"); err != nil {
+			return err
+		}
+		return compileCodec(ctx, dir, home)
+	})
 	return home, jars, err
+}
+
+// compileCodec adds to the folder of jars what reads .zst files.
+func compileCodec(ctx context.Context, dir, home string) error {
+	java, err := sparkJava(ctx)
+	if err != nil {
+		return err
+	}
+	spark, err := sparkHome(home)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "ZstdCodec.java"), zstdCodec, 0o644); err != nil {
+		return err
+	}
+	return run(ctx, dir, filepath.Join(filepath.Dir(java), "javac"), "-cp", filepath.Join(spark, "jars", "*"), "-d", ".", "ZstdCodec.java")
+}
+
+// sparkJava is the java of the JDK itself, not a link to it from elsewhere.
+func sparkJava(ctx context.Context) (string, error) {
+	java, err := javaOf(ctx, "spark", "17")
+	if err != nil {
+		return "", err
+	}
+	if java, err = filepath.EvalSymlinks(java); err != nil {
+		return "", fmt.Errorf("find spark's JDK: %w", err)
+	}
+	return java, nil
+}
+
+// sparkHome is the folder of Spark in its Python environment.
+func sparkHome(environment string) (string, error) {
+	installed, err := filepath.Glob(filepath.Join(environment, "lib", "python3*", "site-packages", "pyspark"))
+	if err != nil || len(installed) != 1 {
+		return "", fmt.Errorf("find pyspark in %s: %d found", environment, len(installed))
+	}
+	return installed[0], nil
 }
 
 // StartSpark starts a session and waits until it answers statements.
@@ -119,16 +165,13 @@ func sparkPython(ctx context.Context, o SparkOptions) (python string, env []stri
 	if err != nil {
 		return "", nil, err
 	}
-	java, err := javaOf(ctx, "spark", "17")
+	java, err := sparkJava(ctx)
 	if err != nil {
 		return "", nil, err
 	}
-	if java, err = filepath.EvalSymlinks(java); err != nil {
-		return "", nil, fmt.Errorf("find spark's JDK: %w", err)
-	}
-	installed, err := filepath.Glob(filepath.Join(home, "lib", "python3*", "site-packages", "pyspark"))
-	if err != nil || len(installed) != 1 {
-		return "", nil, fmt.Errorf("find pyspark in %s: %d found", home, len(installed))
+	spark, err := sparkHome(home)
+	if err != nil {
+		return "", nil, err
 	}
 	settings := fmt.Sprintf(sparkDefaults, jars, o.Dir, cmp.Or(o.S3URL, "http://127.0.0.1:1"), cmp.Or(o.AccessKey, "none"), cmp.Or(o.SecretKey, "none"))
 	if err := os.MkdirAll(o.Dir, 0o755); err != nil {
@@ -139,9 +182,35 @@ func sparkPython(ctx context.Context, o SparkOptions) (python string, env []stri
 	}
 	python = filepath.Join(home, "bin", "python")
 	return python, []string{
-		"JAVA_HOME=" + filepath.Dir(filepath.Dir(java)), "SPARK_HOME=" + installed[0], "SPARK_CONF_DIR=" + o.Dir,
+		"JAVA_HOME=" + filepath.Dir(filepath.Dir(java)), "SPARK_HOME=" + spark, "SPARK_CONF_DIR=" + o.Dir,
 		"SPARK_LOCAL_IP=127.0.0.1", "PYSPARK_PYTHON=" + python, "TZ=UTC",
 	}, nil
+}
+
+// SubmitSpark runs a job as spark-submit does, in a session of its own that is o's, and returns what it printed and the code
+// it exited with; an error is one that kept it from ending by itself. Modules beside the script are found, as those of
+// --py-files are.
+func SubmitSpark(ctx context.Context, o SparkOptions, script string, args ...string) (printed string, code int, err error) {
+	python, env, err := sparkPython(ctx, o)
+	if err != nil {
+		return "", 0, err
+	}
+	cmd := exec.CommandContext(ctx, python, append([]string{script}, args...)...)
+	cmd.Dir, cmd.Env = o.Dir, append(append(os.Environ(), env...), "PYTHONPATH="+filepath.Dir(script), "PYTHONDONTWRITEBYTECODE=1")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // the JVM ends with it
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	out, err := cmd.Output()
+	var exit *exec.ExitError
+	if err != nil && (!errors.As(err, &exit) || exit.ExitCode() < 0) {
+		return "", 0, fmt.Errorf("run %s: %w\n%s", script, err, tail(said.Bytes()))
+	}
+	if code = cmd.ProcessState.ExitCode(); code != 0 {
+		_, fault, _ := bytes.Cut(said.Bytes(), []byte("\nTraceback ")) // what follows it is the JVM's farewell
+		return string(out) + string(fault[:min(len(fault), 8<<10)]), code, nil
+	}
+	return string(out), 0, nil
 }
 
 // Query runs one statement and returns every row, values as JSON gives them, and how many rows the scans of files

@@ -16,22 +16,9 @@ func ParseObjectKey(t Table, key string) (p Partition, flushID string, n int, er
 	bad := func() (Partition, string, int, error) {
 		return Partition{}, "", 0, fmt.Errorf("parse object key %q: not of table %s", key, t.Name)
 	}
-	parts := strings.Split(key, "/")
-	if len(parts) != 4 || parts[0] != t.Dir {
-		return bad()
-	}
-	source, isSource := strings.CutPrefix(parts[1], "sourceid=")
-	day, isDay := strings.CutPrefix(parts[2], "dt=")
-	name, isFile := strings.CutSuffix(parts[3], t.Ext)
+	p, name, ok := parseDir(t, key)
 	dash := strings.LastIndexByte(name, '-')
-	if !isSource || !isDay || !isFile || dash < 1 {
-		return bad()
-	}
-	p.Table = t.Name
-	if p.SourceID, err = UnescapePathName(source); err != nil {
-		return bad()
-	}
-	if p.Day, err = ParseDay(day); err != nil {
+	if !ok || dash < 1 {
 		return bad()
 	}
 	if n, err = strconv.Atoi(name[dash+1:]); err != nil || n < 0 {
@@ -41,6 +28,27 @@ func ParseObjectKey(t Table, key string) (p Partition, flushID string, n int, er
 		return bad()
 	}
 	return p, flushID, n, nil
+}
+
+// parseDir takes a key of a table apart: its partition, and its name without the table's extension.
+func parseDir(t Table, key string) (p Partition, name string, ok bool) {
+	parts := strings.Split(key, "/")
+	if len(parts) != 4 || parts[0] != t.Dir {
+		return Partition{}, "", false
+	}
+	source, isSource := strings.CutPrefix(parts[1], "sourceid=")
+	day, isDay := strings.CutPrefix(parts[2], t.dayKey()+"=")
+	name, isFile := strings.CutSuffix(parts[3], t.Ext)
+	if !isSource || !isDay || !isFile {
+		return Partition{}, "", false
+	}
+	p.Table = t.Name
+	var err error
+	if p.SourceID, err = UnescapePathName(source); err != nil {
+		return Partition{}, "", false
+	}
+	p.Day, err = ParseDay(day)
+	return p, name, err == nil
 }
 
 // ValidSourceID tells whether b may name a source: [A-Za-z0-9._-]{1,128}, but neither "." nor "..", which are no

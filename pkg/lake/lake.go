@@ -5,6 +5,8 @@
 // are plain and belong to whoever holds them.
 package lake
 
+import "cmp"
+
 // Type is the type of a column.
 type Type uint8
 
@@ -72,12 +74,13 @@ const (
 	JSONLines
 )
 
-// Table is one table of the lake. All but Files are partitioned by PartitionKeys.
+// Table is one table of the lake. All but Files are partitioned by their Keys.
 type Table struct {
 	Name   string // in Glue and in manifests
 	Dir    string // its directory in the lake
 	Format Format
 	Ext    string // of its objects, with the dot; of the raw copy it tells the codec
+	DayKey string // the partition column of the day; "" = dt
 	Schema Schema
 }
 
@@ -87,8 +90,13 @@ const (
 	EventLogsRawName = "eventlogs_raw"
 )
 
-// PartitionKeys are the partition columns of every table, all strings. They do not stand in files.
+// PartitionKeys are the partition columns of the tables that sinks write, all strings. They do not stand in files.
 func PartitionKeys() []string { return []string{"sourceid", "dt"} }
+
+// Keys are the partition columns of the table.
+func (t Table) Keys() []string { return []string{"sourceid", t.dayKey()} }
+
+func (t Table) dayKey() string { return cmp.Or(t.DayKey, "dt") }
 
 // EventLogs is the table that people query.
 func EventLogs() Table {
@@ -160,5 +168,5 @@ type Partition struct {
 
 // Dir is the partition's directory in the lake, escaped as Hive does, without a slash at its end.
 func (p Partition) Dir(t Table) string {
-	return t.Dir + "/sourceid=" + EscapePathName(p.SourceID) + "/dt=" + p.Day.String()
+	return t.Dir + "/sourceid=" + EscapePathName(p.SourceID) + "/" + t.dayKey() + "=" + p.Day.String()
 }

@@ -94,6 +94,15 @@ func TestVerify(t *testing.T) {
 			noted: []string{markers},
 		},
 		{
+			name: "what a job made of a time before the sink, and the marks of folders",
+			bend: func(r *rig) {
+				r.sink()
+				r.put("eventlogs/sourceid=a/dt=2020-11-23/history-0123456789abcdef-1of1.parquet", []byte("x"))
+				r.put("eventlogs/sourceid=a/dt=2020-11-23_$folder$", nil)
+			},
+			noted: []string{markers},
+		},
+		{
 			name: "an attempt that was given up, and one that a zombie made visible",
 			bend: func(r *rig) {
 				r.sink()

@@ -18,6 +18,7 @@ type catalogs struct {
 	Tables     tablesCommand     `cmd:"" help:"The tables and columns that Glue holds."`
 	Partitions partitionsCommand `cmd:"" help:"The lake partitions of a table that Glue holds."`
 	History    historyCommand    `cmd:"" help:"What was published, by table and day: files, rows, bytes, times. The rows behind it are the table weir_files."`
+	Register   registerCommand   `cmd:"" help:"Tell Glue of the partitions that a job of deploy/emr wrote; exit 3 where it holds one elsewhere."`
 	Reconcile  reconcileCommand  `cmd:"" help:"Compare Glue with the lake's manifests and objects; exit 3 where they differ."`
 	Repair     repairCommand     `cmd:"" help:"Let pass what stopped at the catalog's gate, and put back what Glue lacks, as far as the lake proves it, or a registry of columns that is lost, as far as Glue does; exit 3 where it does not."`
 }

@@ -62,10 +62,12 @@ func NewLake(loc lake.Location, tables ...lake.Table) Lake {
 	return l
 }
 
-// PartitionKeys are the keys of every table, in the order of the path.
-func PartitionKeys() []Column {
+// PartitionKeys are the keys of the tables that sinks write, in the order of the path.
+func PartitionKeys() []Column { return keyColumns(lake.PartitionKeys()) }
+
+func keyColumns(names []string) []Column {
 	var keys []Column
-	for _, name := range lake.PartitionKeys() {
+	for _, name := range names {
 		keys = append(keys, Column{Name: name, Type: "string"})
 	}
 	return keys
@@ -74,10 +76,7 @@ func PartitionKeys() []Column {
 // FilesSpec says how the table of a database's ledger is created.
 func (l Lake) FilesSpec(database string) Spec {
 	s := l.SpecOf(lake.Files(database))
-	s.PartitionKeys = nil
-	for _, name := range lake.FilesKeys() {
-		s.PartitionKeys = append(s.PartitionKeys, Column{Name: name, Type: "string"})
-	}
+	s.PartitionKeys = keyColumns(lake.FilesKeys())
 	return s
 }
 
@@ -96,7 +95,7 @@ func (l Lake) SpecOf(t lake.Table) Spec {
 		Name:          t.Name,
 		Location:      l.Location.URL(t.Dir) + "/",
 		Columns:       columns(t.Schema),
-		PartitionKeys: PartitionKeys(),
+		PartitionKeys: keyColumns(t.Keys()),
 		Parameters: map[string]string{
 			"EXTERNAL":                    "TRUE",
 			"typeOfData":                  "file",

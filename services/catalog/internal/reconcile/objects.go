@@ -4,7 +4,6 @@ import (
 	"context"
 	"hash/maphash"
 	"slices"
-	"strings"
 	"time"
 
 	"weir/pkg/lake"
@@ -21,7 +20,7 @@ type objects struct {
 
 // dir is one directory of a table.
 type dir struct {
-	objects int // that weir's sinks name so
+	objects int // that weir's sinks and jobs name so
 	pending int // of them, named by flushes that the gate has not accepted yet
 }
 
@@ -48,7 +47,7 @@ func (l Lake) eachObject(ctx context.Context, do func(table lake.Table, key stri
 			if err != nil {
 				return err
 			}
-			if hidden(o.Key) {
+			if lake.Hidden(o.Key) {
 				continue
 			}
 			do(table, o.Key, o.Modified)
@@ -60,16 +59,7 @@ func (l Lake) eachObject(ctx context.Context, do func(table lake.Table, key stri
 	return nil
 }
 
-func hidden(key string) bool {
-	for part := range strings.SplitSeq(key, "/") {
-		if part == "" || part[0] == '_' || part[0] == '.' {
-			return true
-		}
-	}
-	return false
-}
-
-// lakePartition is where an object stands that a sink made, whatever codec it wrote.
+// lakePartition is where an object stands that a sink made, whatever codec it wrote, or a job.
 func lakePartition(table lake.Table, key string) (lake.Partition, bool) {
 	kinds := []lake.Table{table}
 	if table.Name == lake.EventLogsRawName {
@@ -80,7 +70,7 @@ func lakePartition(table lake.Table, key string) (lake.Partition, bool) {
 			return p, true
 		}
 	}
-	return lake.Partition{}, false
+	return lake.ParseJobKey(table, key)
 }
 
 func (o *objects) len() int { return len(o.hashes) }
@@ -132,6 +122,9 @@ func (l Lake) unnamed(ctx context.Context, objects *objects, horizon, began time
 	return l.eachObject(ctx, func(table lake.Table, key string, modified time.Time) {
 		if objects.isNamed(key) || !modified.Before(began) {
 			return
+		}
+		if _, made := lake.ParseJobKey(table, key); made {
+			return // of a time before the sink: no manifest names it
 		}
 		p, ok := lakePartition(table, key)
 		switch {
