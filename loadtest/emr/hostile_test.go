@@ -30,6 +30,7 @@ func hostile() []string {
 		`"type":"track","event":"deep","properties":{"d":` + strings.Repeat("[", 125) + strings.Repeat("]", 125) + `}`,
 		`"type":"track","event":"many","properties":{` + strings.Join(many, ",") + `}`,
 		`"type":"track","event":"long","properties":{"t":"` + strings.Repeat("long ", 20_000) + `"}`,
+		`"type":"track","event":"twice","channel":"first","channel":{"last":1},"context":{"a":1},"context":null,"event":"last"`,
 		`"type":"invented","event":null,"properties":null`,
 	}
 }
