@@ -11,14 +11,16 @@ import (
 	"weir/pkg/flush"
 	"weir/pkg/flush/codec"
 	"weir/pkg/lake"
+	"weir/pkg/ledger"
 	"weir/pkg/s3"
 )
 
 // Freshness says how new a table's newest row is.
 type Freshness struct {
-	Table string
-	// Through is the newest receivedat among the rows that can be queried; zero = nothing
-	// is known. A producer that writes to Kafka by itself may claim any receivedat: one
+	Table  string
+	Column string // whose newest value Through is
+	// Through is the newest time among the rows that can be queried, their receivedat, or
+	// flushed_at in the table of files; zero = nothing is known. A producer that writes to Kafka by itself may claim any receivedat: one
 	// that its flush had not reached yet counts as the time of the flush.
 	Through time.Time
 	Now     time.Time
@@ -34,8 +36,8 @@ func (f Freshness) String() string {
 	if f.Through.IsZero() {
 		return f.Table + " visible through: nothing of it is in the last flushes"
 	}
-	line := fmt.Sprintf("%s visible through %s UTC, lag %s: receivedat of the newest row", f.Table, f.Through.UTC().Format("2006-01-02 15:04:05.000"),
-		f.Now.Sub(f.Through).Round(100*time.Millisecond))
+	line := fmt.Sprintf("%s visible through %s UTC, lag %s: %s of the newest row", f.Table, f.Through.UTC().Format("2006-01-02 15:04:05.000"),
+		f.Now.Sub(f.Through).Round(100*time.Millisecond), f.Column)
 	if f.Ahead {
 		line += ", or its flush where receivedat lies in the future"
 	}
@@ -60,7 +62,12 @@ func (l *Lake) Freshness(ctx context.Context, tables ...string) ([]Freshness, er
 	}
 	found, now := make([]Freshness, len(tables)), time.Now()
 	for i, t := range tables {
-		found[i] = Freshness{Table: t, Now: now}
+		found[i] = Freshness{Table: t, Column: "receivedat", Now: now}
+		if t == lake.FilesName {
+			if err := found[i].ofFiles(ctx, ledger.Open(store, l.cfg.Database)); err != nil {
+				return nil, err
+			}
+		}
 	}
 	var mu sync.Mutex
 	group, reading := errgroup.WithContext(ctx)
@@ -83,6 +90,23 @@ func (l *Lake) Freshness(ctx context.Context, tables ...string) ([]Freshness, er
 		return nil, fmt.Errorf("read how fresh the lake is: %w", err)
 	}
 	return found, nil
+}
+
+// ofFiles looks at the newest day of the ledger.
+func (f *Freshness) ofFiles(ctx context.Context, books *ledger.Ledger) error {
+	f.Column = "flushed_at"
+	days, err := books.Days(ctx, 0, 0)
+	if err != nil || len(days) == 0 {
+		return err
+	}
+	last := days[len(days)-1]
+	sums, err := books.Sums(ctx, "", ledger.Filter{From: last, To: last})
+	for _, s := range sums {
+		if s.LastFlush.After(f.Through) {
+			f.Through = s.LastFlush
+		}
+	}
+	return err
 }
 
 // lastManifests are the manifests that the gates of a database accepted last.

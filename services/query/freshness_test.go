@@ -48,7 +48,7 @@ func TestFreshnessBelievesNoFuture(t *testing.T) {
 			"eventlogs visible through 2026-11-23 12:00:00.000 UTC, lag 0s: receivedat of the newest row",
 		},
 	} {
-		f := Freshness{Table: "eventlogs", Now: now}
+		f := Freshness{Table: "eventlogs", Column: "receivedat", Now: now}
 		for _, m := range c.flushes {
 			f.add(m)
 		}

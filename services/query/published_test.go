@@ -5,6 +5,7 @@ package query
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -59,4 +60,20 @@ func TestEstimatesByTheLedger(t *testing.T) {
 	part := estimate("sourceid = 'source1' and dt = '2026-11-04'")
 	require.Equal(t, Sample, part.Basis, "of one of its files nobody told the columns")
 	require.EqualValues(t, 12_000, part.Bytes)
+}
+
+// The table of files is as fresh as the last flush that is in it.
+func TestFreshnessOfTheTableOfFiles(t *testing.T) {
+	w := newWorld(t)
+	fresh := func() string {
+		f, err := w.lake().Freshness(context.Background(), lake.FilesName)
+		require.NoError(t, err)
+		return f[0].String()
+	}
+	require.Equal(t, "weir_files visible through: nothing of it is in the last flushes", fresh())
+	last := time.Date(2026, 11, 3, 9, 0, 0, 0, time.UTC)
+	of := lake.Partition{Table: "eventlogs", SourceID: "source1"}
+	w.record("2026-11-02", sums.Sum{Partition: of, Files: 1, LastFlush: last.Add(-time.Hour)})
+	w.record("2026-11-03", sums.Sum{Partition: of, Files: 1, LastFlush: last})
+	require.Regexp(t, `^weir_files visible through 2026-11-03 09:00:00\.000 UTC, lag .*: flushed_at of the newest row$`, fresh())
 }
