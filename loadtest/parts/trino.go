@@ -155,7 +155,11 @@ func (tr *Trino) ready(ctx context.Context) error {
 	if info.Starting {
 		return errors.New("trino is still starting")
 	}
-	return nil
+	nodes, err := tr.Query(ctx, "weir", "select node_id from system.runtime.nodes where state = 'active'")
+	if err == nil && len(nodes) == 0 {
+		err = errors.New("trino has not met itself yet, and would refuse what reads a table")
+	}
+	return err
 }
 
 // Query runs one statement in catalog hive and the given schema and returns every row, values as JSON gives them.
