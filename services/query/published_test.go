@@ -62,6 +62,19 @@ func TestEstimatesByTheLedger(t *testing.T) {
 	require.EqualValues(t, 12_000, part.Bytes)
 }
 
+// Who may not read the ledger, or finds it damaged, still gets an estimate.
+func TestAnEstimateWithoutTheLedger(t *testing.T) {
+	w := tenDays(t)
+	at, err := lake.ParseDay("2026-11-03")
+	require.NoError(t, err)
+	require.NoError(t, w.store.Put(context.Background(), lake.SumsKey(w.name, at), []byte("damaged")))
+	p := w.plan(w.lake(), "select userid from eventlogs where sourceid = 'source1' and dt = '2026-11-03'")
+	e, err := w.lake().Estimate(context.Background(), p)
+	require.NoError(t, err)
+	require.Equal(t, Exact, e.Basis)
+	require.Equal(t, 1, e.Objects)
+}
+
 // The table of files is as fresh as the last flush that is in it.
 func TestFreshnessOfTheTableOfFiles(t *testing.T) {
 	w := newWorld(t)
