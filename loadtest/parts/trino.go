@@ -2,7 +2,6 @@ package parts
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -10,7 +9,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -160,57 +158,4 @@ func (tr *Trino) ready(ctx context.Context) error {
 		err = errors.New("trino has not met itself yet, and would refuse what reads a table")
 	}
 	return err
-}
-
-// Query runs one statement in catalog hive and the given schema and returns every row, values as JSON gives them.
-func (tr *Trino) Query(ctx context.Context, schema, sql string) ([][]any, error) {
-	rows, _, err := tr.Measure(ctx, schema, sql)
-	return rows, err
-}
-
-// Measure is Query that also says how many bytes Trino read from the files.
-func (tr *Trino) Measure(ctx context.Context, schema, sql string) (rows [][]any, bytes int64, err error) {
-	method, url, asked := http.MethodPost, tr.URL+"/v1/statement", sql
-	for url != "" {
-		var page struct {
-			NextURI string  `json:"nextUri"`
-			Data    [][]any `json:"data"`
-			Error   *struct {
-				Message string `json:"message"`
-			} `json:"error"`
-			Stats struct {
-				PhysicalInputBytes int64 `json:"physicalInputBytes"`
-			} `json:"stats"`
-		}
-		if err := tr.call(ctx, method, url, schema, asked, &page); err != nil {
-			return nil, 0, fmt.Errorf("ask trino %q: %w", sql, err)
-		}
-		if page.Error != nil {
-			return nil, 0, fmt.Errorf("trino refused %q: %s", sql, page.Error.Message)
-		}
-		rows, bytes = append(rows, page.Data...), page.Stats.PhysicalInputBytes
-		method, url, asked = http.MethodGet, page.NextURI, ""
-	}
-	return rows, bytes, nil
-}
-
-func (tr *Trino) call(ctx context.Context, method, url, schema, body string, answer any) error {
-	req, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
-	if err != nil {
-		return err
-	}
-	req.Header.Set("X-Trino-User", "weir")
-	req.Header.Set("X-Trino-Catalog", "hive")
-	req.Header.Set("X-Trino-Schema", schema)
-	req.Header.Set("X-Trino-Time-Zone", "UTC")
-	req.Header.Set("X-Trino-Session", tr.Session)
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s %s: %s", method, url, resp.Status)
-	}
-	return json.NewDecoder(resp.Body).Decode(answer)
 }
