@@ -56,8 +56,7 @@ func Picture(c Chart) string {
 	}
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%[1]d" height="%[2]d" role="img">`+"\n", width, height)
 	fmt.Fprintf(&b, "<title>%s</title>\n", escaped(c.Title))
-	b.WriteString("<style>text{font-family:system-ui,sans-serif;fill:#1f2328}.axis{stroke:#8b949e;stroke-width:1}" +
-		"@media(prefers-color-scheme:dark){text{fill:#e6edf3}}</style>\n")
+	b.WriteString("<style>text{font-family:system-ui,sans-serif;fill:#1f2328}@media(prefers-color-scheme:dark){text{fill:#e6edf3}}</style>\n")
 	text(&b, margin, 28, 18, "start", c.Title)
 	panel := panelWidth(len(c.Panels))
 	for i, name := range c.Panels {
@@ -92,7 +91,7 @@ func drawPanel(b *strings.Builder, c Chart, i, x, wide, end int, name string) {
 	text(b, x, 58, 13, "start", name)
 	for n := 0.0; n <= max(most, tick)*1.0001; n += tick {
 		at := x + int(n*scale)
-		fmt.Fprintf(b, `<line class="axis" x1="%d" y1="%d" x2="%[1]d" y2="%d" stroke-opacity="0.35"/>`+"\n", at, top, end+4)
+		fmt.Fprintf(b, `<line x1="%d" y1="%d" x2="%[1]d" y2="%d" stroke="#8b949e" stroke-opacity="0.35"/>`+"\n", at, top, end+4)
 		text(b, at, end+18, 10, "middle", figure(n))
 	}
 	y := top

@@ -5,7 +5,6 @@ package question
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -119,17 +118,10 @@ func weir(t *testing.T, w fleet.World, env []string, args ...string) (out, errs 
 	return stdout.String(), stderr.String(), err
 }
 
-// estimated is what weir query --estimate says.
-func estimated(t *testing.T, w fleet.World, sql string) (bytes int64, basis string) {
+// estimatedIn is what weir query --estimate says without a fleet.
+func estimatedIn(t *testing.T, w fleet.World, sql string) estimated {
 	t.Helper()
 	out, errs, err := weir(t, w, nil, "query", "--local", "--estimate", "--output", "json", "--lake", fleet.LakeURL, sql)
 	require.NoError(t, err, errs)
-	var lines []struct {
-		Table, Basis string
-		Bytes        int64
-	}
-	require.NoError(t, json.Unmarshal([]byte(out), &lines), out)
-	last := lines[len(lines)-1]
-	require.Equal(t, "total", last.Table)
-	return last.Bytes, last.Basis
+	return total(t, out)
 }
