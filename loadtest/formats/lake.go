@@ -3,6 +3,7 @@ package formats
 import (
 	"bufio"
 	"cmp"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -35,6 +36,8 @@ type Lake struct {
 	Columns []lake.Column    // of the Parquet table
 	Places  []lake.Partition // the lake partitions, one file of each form in each; Table says nothing
 	Want    [][][]string     // the answers, in the order of Questions
+	Footers int64            // bytes of all Parquet files' footers
+	Minutes int              // in which a source sent something: files that the sink would have cut by its clock
 }
 
 // Lay makes the events and writes them into dir, in each form one file a lake partition, with the settings that the sink has
@@ -67,6 +70,7 @@ type place struct {
 	plain   *bufio.Writer
 	gzip    *rawcopy.File
 	parquet *columnar.File
+	minute  time.Time // of the newest event
 }
 
 // newWriter has the layout that the sink has: the maps, and beside them the columns that are promoted by default.
@@ -102,6 +106,10 @@ func (w *writer) write(events int, counted *truth) error {
 		p, err := w.place(lake.Partition{SourceID: string(r.Key), Day: lake.DayOf(received)})
 		if err != nil {
 			return err
+		}
+		if minute := received.Truncate(time.Minute); !minute.Equal(p.minute) {
+			p.minute = minute
+			w.lake.Minutes++
 		}
 		if err := errors.Join(p.append(&r, &w.view), counted.add(string(r.Key), received.Format(time.DateOnly), r.Value)); err != nil {
 			return err
@@ -145,18 +153,41 @@ func (w *writer) close() (err error) {
 	return err
 }
 
-// weigh adds up the files of each form.
+// weigh adds up the files of each form, and the footers.
 func (w *writer) weigh() error {
 	for _, at := range w.lake.Places {
 		for i, f := range forms {
-			info, err := os.Stat(filepath.Join(w.lake.Dir, f.dir, at.Dir(lake.Table{}), "0"+f.ext))
+			path := filepath.Join(w.lake.Dir, f.dir, at.Dir(lake.Table{}), "0"+f.ext)
+			info, err := os.Stat(path)
 			if err != nil {
 				return err
 			}
 			w.lake.Bytes[Form(i)] += info.Size()
+			if Form(i) != Parquet {
+				continue
+			}
+			footer, err := footerOf(path, info.Size())
+			if err != nil {
+				return err
+			}
+			w.lake.Footers += footer
 		}
 	}
 	return nil
+}
+
+// footerOf reads how long a Parquet file's footer is: the file ends with that and a mark.
+func footerOf(path string, size int64) (int64, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return 0, err
+	}
+	defer file.Close()
+	var tail [8]byte
+	if _, err := file.ReadAt(tail[:], size-int64(len(tail))); err != nil {
+		return 0, fmt.Errorf("read the end of %s: %w", path, err)
+	}
+	return int64(binary.LittleEndian.Uint32(tail[:4])) + int64(len(tail)), nil
 }
 
 func (p *place) append(r *event.Record, v *event.View) error {
@@ -171,4 +202,3 @@ func (p *place) close() error {
 	}
 	return err
 }
-

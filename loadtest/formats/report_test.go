@@ -6,13 +6,15 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"weir/pkg/lake"
 )
 
 // made is a run whose figures are made up: question i, way j takes i seconds and j tenths, and reads as many megabytes.
 func made() Run {
 	r := Run{
 		Day: "2026-11-29", Revision: "abc", Machine: "a machine", Rounds: 3, Absent: "Trino: no\nJava",
-		Lake: &Lake{Events: 1_000_000, Bytes: map[Form]int64{JSON: 1_000_000_000, Gzip: 200_000_000, Parquet: 150_000_000}},
+		Lake: &Lake{Events: 1_000_000, Bytes: map[Form]int64{JSON: 1_000_000_000, Gzip: 200_000_000, Parquet: 150_000_000}, Places: make([]lake.Partition, 12), Footers: 60_000, Minutes: 10_000},
 	}
 	for range 2 {
 		m := Measured{Engine: "An engine"}
@@ -35,6 +37,8 @@ func TestPage(t *testing.T) {
 	require.Contains(t, page, "| count by type, one source's day | JSON lines | 1.00 | – | 1× | 10 | 100 % | $0.000048 | $0.0477 |\n")
 	require.Contains(t, page, "|  | Parquet, the column | 4.30 | – | 0.93× | 39 | 92 % | $0.000176 | $0.1764 |\n")
 	require.Contains(t, page, "Not measured here: Trino: no; Java\n")
+	require.Contains(t, page, "These events would be 10,000 files of 100 rows\ninstead of 12, and each question over all days would read 50 MB of footers")
+	require.Contains(t, page, "worked out from the\n5 KB that a footer takes")
 	require.Contains(t, page, "Again: `make bench-formats EVENTS=1000000`")
 }
 

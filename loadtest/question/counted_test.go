@@ -129,7 +129,9 @@ func revenueByDay(all []deed, texts bool) (rows [][]string) {
 }
 
 func models(all []deed) [][]string {
-	n := distinct(all, func(d deed) (string, string, bool) { return d.model, d.user, d.model != "" && d.day() == "2026-11-22" && d.user != "" })
+	n := distinct(all, func(d deed) (string, string, bool) {
+		return d.model, d.user, d.model != "" && d.day() == "2026-11-22" && d.user != ""
+	})
 	return mostFirst(n)
 }
 

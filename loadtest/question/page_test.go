@@ -69,10 +69,7 @@ func launchShop(t *testing.T, w fleet.World) (*fleet.Fleet, []deed) {
 // loadtest/emr runs the job itself.
 func putWeek(t *testing.T, w fleet.World, f *fleet.Fleet) {
 	t.Helper()
-	location, err := lake.ParseLocation(fleet.LakeURL)
-	require.NoError(t, err)
-	store, err := s3.Open(t.Context(), s3.Config{Lake: location, Endpoint: w.S3URL, Region: "us-east-1", AccessKey: w.Access, SecretKey: w.Secret}, nil)
-	require.NoError(t, err)
+	store := storeOf(t, w)
 	for _, source := range []string{"source1", "source2"} {
 		file := filepath.Join(t.TempDir(), "week.parquet")
 		_, err := f.Weir(t.Context(), "query", "--local", "--output", "parquet", "--to", file, "--lake", fleet.LakeURL,
@@ -82,8 +79,18 @@ func putWeek(t *testing.T, w fleet.World, f *fleet.Fleet) {
 		require.NoError(t, err)
 		require.NoError(t, store.Put(t.Context(), "messages_by_type_weekly/sourceid="+source+"/week_start_ds=2026-11-16/rollup-0123456789abcdef-1of1.parquet", body))
 	}
-	_, err = f.Weir(t.Context(), "catalog", "register", "--lake", fleet.LakeURL, "--table", "messages_by_type_weekly")
+	_, err := f.Weir(t.Context(), "catalog", "register", "--lake", fleet.LakeURL, "--table", "messages_by_type_weekly")
 	require.NoError(t, err)
+}
+
+// storeOf is the world's lake.
+func storeOf(t *testing.T, w fleet.World) *s3.Store {
+	t.Helper()
+	location, err := lake.ParseLocation(fleet.LakeURL)
+	require.NoError(t, err)
+	store, err := s3.Open(t.Context(), s3.Config{Lake: location, Endpoint: w.S3URL, Region: "us-east-1", AccessKey: w.Access, SecretKey: w.Secret}, nil)
+	require.NoError(t, err)
+	return store
 }
 
 // requirePage holds each answer of an engine to what was counted.

@@ -18,11 +18,10 @@ import (
 func TestPageOnTrino(t *testing.T) {
 	_, err := parts.FetchTrino(t.Context())
 	parts.Need(t, "trino", err)
-	w, lakeDir := fleet.Real(t)
+	w, _ := fleet.Real(t)
 	f, all := launchShop(t, w)
 	trino, err := parts.StartTrino(t.Context(), parts.TrinoOptions{
 		Dir: t.TempDir(), GlueURL: w.GlueURL, S3URL: w.S3URL, AccessKey: w.Access, SecretKey: w.Secret,
-		Hive: "parquet.max-merge-distance=0B\n",
 	})
 	require.NoError(t, err)
 	t.Cleanup(trino.Stop)
@@ -52,16 +51,11 @@ func TestPageOnTrino(t *testing.T) {
 		require.Equal(t, there[0][0], there[0][i], "a key, its times, of each file")
 	}
 
-	require.NoError(t, f.Stop())
-	trino.Session = "hive.parquet_small_file_threshold=0B"
-	for _, q := range tenQueries[:3] {
-		said := estimate(t, f, q.sql)
-		require.Equal(t, "the catalog's ledger", said.Basis)
-		_, read, err := trino.Measure(t.Context(), "weir", q.sql)
-		require.NoError(t, err)
-		t.Logf("ledger %8d, Trino %8d, %+5.1f%%: %s", said.Bytes, read, percent(said.Bytes, read), q.sql)
-	}
-	requireBothBases(t, f, lakeDir)
+	_, err = ask("select properties['no such key'] from eventlogs where dt = '2026-11-22' and properties is not null")
+	require.ErrorContains(t, err, "Key not present in map")
+	missing, err := askCSV(t.Context(), f, "select count(properties['no such key']) from eventlogs where dt = '2026-11-22'")
+	require.NoError(t, err)
+	require.Equal(t, [][]string{{"0"}}, missing, "as the page says")
 }
 
 // trinoText is a value of Trino's answer, whose numbers come as JSON's.
