@@ -17,9 +17,10 @@ func TestMeasureWithDuckDB(t *testing.T) {
 	figures, err := Measure(t.Context(), l, engine, 1, func(s string) { t.Log(s) })
 	require.NoError(t, err)
 	requireLess(t, l, figures)
-	require.Greater(t, l.Minutes, len(l.Places))
-	require.Greater(t, l.Footers, int64(500*len(l.Places)))
-	require.Less(t, l.Footers, l.Bytes[Parquet]/4)
+	require.Greater(t, l.ByTime.Files, len(l.Places))
+	require.Greater(t, l.ByTime.Bytes, l.Bytes[Parquet], "many small files are larger")
+	require.Less(t, l.ByTime.Footers, l.ByTime.Bytes)
+	require.Greater(t, l.ByTime.Footers, int64(500*l.ByTime.Files))
 
 	l.Want[2][0][1] += "1"
 	_, err = Measure(t.Context(), l, engine, 1, func(string) {})

@@ -2,10 +2,12 @@ package formats
 
 import (
 	"bufio"
+	"bytes"
 	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -36,12 +38,18 @@ type Lake struct {
 	Columns []lake.Column    // of the Parquet table
 	Places  []lake.Partition // the lake partitions, one file of each form in each; Table says nothing
 	Want    [][][]string     // the answers, in the order of Questions
-	Footers int64            // bytes of all Parquet files' footers
-	Minutes int              // in which a source sent something: files that the sink would have cut by its clock
+	ByTime  Cut              // the same as Parquet, as the sink's clock would cut it
+}
+
+// Cut is files that are counted and not kept.
+type Cut struct {
+	Files          int
+	Bytes, Footers int64
 }
 
 // Lay makes the events and writes them into dir, in each form one file a lake partition, with the settings that the sink has
-// by default. What the sink would have cut by the clock stands in one file here.
+// by default but for the clock: what the sink would have cut each minute stands in one file here. Those smaller files are
+// made too, to be counted.
 func Lay(dir string, events int) (*Lake, error) {
 	w, err := newWriter(dir)
 	if err != nil {
@@ -70,7 +78,9 @@ type place struct {
 	plain   *bufio.Writer
 	gzip    *rawcopy.File
 	parquet *columnar.File
-	minute  time.Time // of the newest event
+	small   *columnar.File // of this minute; nil before the first
+	body    *bytes.Buffer  // of small
+	minute  time.Time      // of the newest event
 }
 
 // newWriter has the layout that the sink has: the maps, and beside them the columns that are promoted by default.
@@ -108,8 +118,10 @@ func (w *writer) write(events int, counted *truth) error {
 			return err
 		}
 		if minute := received.Truncate(time.Minute); !minute.Equal(p.minute) {
-			p.minute = minute
-			w.lake.Minutes++
+			if err := w.cut(p); err != nil {
+				return err
+			}
+			p.minute, p.small = minute, w.layout.NewFile(p.body)
 		}
 		if err := errors.Join(p.append(&r, &w.view), counted.add(string(r.Key), received.Format(time.DateOnly), r.Value)); err != nil {
 			return err
@@ -118,12 +130,29 @@ func (w *writer) write(events int, counted *truth) error {
 	return nil
 }
 
+// cut ends the file of a minute, and counts it.
+func (w *writer) cut(p *place) error {
+	if p.small == nil {
+		return nil
+	}
+	if err := p.small.Close(); err != nil {
+		return err
+	}
+	size := int64(p.body.Len())
+	footer, err := footerOf(bytes.NewReader(p.body.Bytes()), size)
+	w.lake.ByTime.Files++
+	w.lake.ByTime.Bytes += size
+	w.lake.ByTime.Footers += footer
+	p.body.Reset()
+	return err
+}
+
 func (w *writer) place(at lake.Partition) (*place, error) {
 	dir := at.Dir(lake.Table{})
 	if p := w.open[dir]; p != nil {
 		return p, nil
 	}
-	p := new(place)
+	p := &place{body: new(bytes.Buffer)}
 	for _, f := range forms {
 		folder := filepath.Join(w.lake.Dir, f.dir, dir)
 		if err := os.MkdirAll(folder, 0o755); err != nil {
@@ -148,51 +177,37 @@ func (w *writer) place(at lake.Partition) (*place, error) {
 
 func (w *writer) close() (err error) {
 	for _, p := range w.open {
-		err = errors.Join(err, p.close())
+		err = errors.Join(err, w.cut(p), p.close())
 	}
 	return err
 }
 
-// weigh adds up the files of each form, and the footers.
+// weigh adds up the files of each form.
 func (w *writer) weigh() error {
 	for _, at := range w.lake.Places {
 		for i, f := range forms {
-			path := filepath.Join(w.lake.Dir, f.dir, at.Dir(lake.Table{}), "0"+f.ext)
-			info, err := os.Stat(path)
+			info, err := os.Stat(filepath.Join(w.lake.Dir, f.dir, at.Dir(lake.Table{}), "0"+f.ext))
 			if err != nil {
 				return err
 			}
 			w.lake.Bytes[Form(i)] += info.Size()
-			if Form(i) != Parquet {
-				continue
-			}
-			footer, err := footerOf(path, info.Size())
-			if err != nil {
-				return err
-			}
-			w.lake.Footers += footer
 		}
 	}
 	return nil
 }
 
 // footerOf reads how long a Parquet file's footer is: the file ends with that and a mark.
-func footerOf(path string, size int64) (int64, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return 0, err
-	}
-	defer file.Close()
+func footerOf(file io.ReaderAt, size int64) (int64, error) {
 	var tail [8]byte
 	if _, err := file.ReadAt(tail[:], size-int64(len(tail))); err != nil {
-		return 0, fmt.Errorf("read the end of %s: %w", path, err)
+		return 0, fmt.Errorf("read the end of a Parquet file: %w", err)
 	}
 	return int64(binary.LittleEndian.Uint32(tail[:4])) + int64(len(tail)), nil
 }
 
 func (p *place) append(r *event.Record, v *event.View) error {
 	_, err := p.plain.Write(append(r.Value, '\n'))
-	return errors.Join(err, p.gzip.Append(r, v), p.parquet.Append(r, v))
+	return errors.Join(err, p.gzip.Append(r, v), p.parquet.Append(r, v), p.small.Append(r, v))
 }
 
 func (p *place) close() error {

@@ -68,7 +68,7 @@ func (r Run) table(b *strings.Builder, m Measured) {
 
 func (r Run) notes() string {
 	var b strings.Builder
-	files := max(len(r.Lake.Places), 1)
+	cut := r.Lake.ByTime
 	fmt.Fprintf(&b, `
 Every answer was held against what was counted while the events were made; all forms gave it. Time and bytes are medians of
 %d. Each question met an engine that had read nothing yet (DuckDB: a new one each time; Trino: without caches, but
@@ -80,14 +80,14 @@ for %s times the bytes. Athena's engine is Trino. Here it was told neither to re
 files below 3 MB whole, as it does where chunks are small, so that what it read grows with the lake.
 
 What this does not show: a sink cuts the file of a source each minute (`+"`file-age`"+`). These events would be %s files of %d rows
-instead of %d, and each question over all days would read %s MB of footers beside what it reads here: worked out from the
-%s KB that a footer takes, of %d columns. Sources of few events a second do better with a longer `+"`file-age`"+`. gzip is billed
-as it is stored, so that a question which needs most of an event costs little more than of Parquet, and each file keeps one core busy.
+instead of %d, %s MB instead of %s, and %s MB of that are footers, which every question reads that looks at all days. Sources
+of few events a second do better with a longer `+"`file-age`"+`. gzip is billed as it is stored, so that a question which needs most
+of an event costs little more than of Parquet, and each file keeps one core busy.
 
 The questions, of Parquet:
 
-`+"```sql\n", r.Rounds, price.DefaultPerTB, thousands(larger), thousands(r.Lake.Minutes), r.Lake.Events/max(r.Lake.Minutes, 1), files,
-		megabytes(r.Lake.Footers/int64(files)*int64(r.Lake.Minutes)), figure(float64(r.Lake.Footers)/float64(files)/1e3), len(r.Lake.Columns))
+`+"```sql\n", r.Rounds, price.DefaultPerTB, thousands(larger), thousands(cut.Files), r.Lake.Events/max(cut.Files, 1), len(r.Lake.Places),
+		megabytes(cut.Bytes), megabytes(r.Lake.Bytes[Parquet]), megabytes(cut.Footers))
 	for _, q := range Questions() {
 		for _, way := range q.Ways {
 			if way.Form == Parquet {

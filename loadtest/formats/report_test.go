@@ -14,7 +14,7 @@ import (
 func made() Run {
 	r := Run{
 		Day: "2026-11-29", Revision: "abc", Machine: "a machine", Rounds: 3, Absent: "Trino: no\nJava",
-		Lake: &Lake{Events: 1_000_000, Bytes: map[Form]int64{JSON: 1_000_000_000, Gzip: 200_000_000, Parquet: 150_000_000}, Places: make([]lake.Partition, 12), Footers: 60_000, Minutes: 10_000},
+		Lake: &Lake{Events: 1_000_000, Bytes: map[Form]int64{JSON: 1_000_000_000, Gzip: 200_000_000, Parquet: 150_000_000}, Places: make([]lake.Partition, 12), ByTime: Cut{Files: 10_000, Bytes: 400_000_000, Footers: 70_000_000}},
 	}
 	for range 2 {
 		m := Measured{Engine: "An engine"}
@@ -37,8 +37,7 @@ func TestPage(t *testing.T) {
 	require.Contains(t, page, "| count by type, one source's day | JSON lines | 1.00 | – | 1× | 10 | 100 % | $0.000048 | $0.0477 |\n")
 	require.Contains(t, page, "|  | Parquet, the column | 4.30 | – | 0.93× | 39 | 92 % | $0.000176 | $0.1764 |\n")
 	require.Contains(t, page, "Not measured here: Trino: no; Java\n")
-	require.Contains(t, page, "These events would be 10,000 files of 100 rows\ninstead of 12, and each question over all days would read 50 MB of footers")
-	require.Contains(t, page, "worked out from the\n5 KB that a footer takes")
+	require.Contains(t, page, "These events would be 10,000 files of 100 rows\ninstead of 12, 400 MB instead of 150, and 70 MB of that are footers,")
 	require.Contains(t, page, "Again: `make bench-formats EVENTS=1000000`")
 }
 
