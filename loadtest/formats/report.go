@@ -72,7 +72,8 @@ func (r Run) notes() string {
 	fmt.Fprintf(&b, `
 Every answer was held against what was counted while the events were made; all forms gave it. Time and bytes are medians of
 %d. Each question met an engine that had read nothing yet (DuckDB: a new one each time; Trino: without caches, but
-warm), over files that stood in the kernel's memory: the time is work, not waiting for a disk or for S3. DuckDB's bytes
+warm), over files that stood in the kernel's memory: the time is work, not waiting for a disk or for S3; where others share
+the machine, its ratios count. DuckDB's bytes
 are what the kernel handed to the process, Trino's its own count (physicalInputBytes).
 
 The prices are Athena's ($%.0f a TB, 10 MB at least) for those bytes. The last column is worked out, not measured: the same
