@@ -77,10 +77,10 @@ chaos: build
 	bin/weirchaos loadtest/scenarios/$(SCENARIO).yaml
 
 # weir and its references in one run, built as a release is: tables, and bench.json. ONLY=gateway measures the rows whose
-# names begin so.
+# names begin so; LONG=10m keeps the gateway on half load for so long besides, and looks at its memory.
 bench: export GOAMD64 ?= v3
 bench:
-	go run -tags '$(TAGS)' -pgo=$(PGO) ./loadtest/cmd/weirbench $(if $(ONLY),-only '$(ONLY)')
+	go run -tags '$(TAGS)' -pgo=$(PGO) ./loadtest/cmd/weirbench $(if $(ONLY),-only '$(ONLY)') $(if $(LONG),-long '$(LONG)')
 
 # What the compiler is told of how weir runs: the sink's and the gateway's profiles under the benchmark's load, made anew
 # now and then.
