@@ -80,7 +80,8 @@ type Run struct {
 	Ended    time.Time // zero: it is not over, or it was read from a list, which does not tell
 }
 
-// Page is one piece of a list, newest runs first.
+// Page is one piece of a list: of a cluster's steps the newest first, of an application's
+// runs in the order that EMR has them.
 type Page struct {
 	Runs []Run
 	Next string // asks for the next page; "" = this is the last

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"time"
 
 	jobfiles "weir/deploy/emr"
@@ -106,8 +107,10 @@ func (r *Runs) Wait(ctx context.Context, id string, tell func(Run)) (Run, error)
 // cluster, 50 to a page.
 const maxPages = 250
 
-// List gives up to limit runs, newest first; without all only those that weir started.
+// List gives up to limit runs, newest first; without all only those that weir started. Of
+// an application with more runs they are those that EMR lists first.
 func (r *Runs) List(ctx context.Context, limit int, all bool) (list []Run, err error) {
+	defer func() { slices.SortStableFunc(list, func(a, b Run) int { return b.Created.Compare(a.Created) }) }()
 	next := ""
 	for range maxPages {
 		p, err := r.engine.List(ctx, next)

@@ -120,6 +120,28 @@ func TestALostAnswerIsOneRun(t *testing.T) {
 	}
 }
 
+// A submitter that dies once EMR has its start, and one that ends before: the next one
+// makes it one run.
+func TestASubmitterThatDies(t *testing.T) {
+	for _, landed := range []bool{true, false} {
+		in(t, going, func(t *testing.T, w *world, cluster bool) {
+			ctx, die := context.WithCancel(t.Context())
+			w.emr.Before(func(op string) {
+				if op == "StartJobRun" || op == "AddJobFlowSteps" {
+					die()
+				}
+			})
+			w.emr.Inject(emrtest.Fault{Op: "StartJobRun", Drop: true, Land: landed, Count: 1})
+			w.emr.Inject(emrtest.Fault{Op: "AddJobFlowSteps", Drop: true, Land: landed, Count: 1})
+			_, err := w.runs.Submit(ctx, work, how)
+			require.ErrorContains(t, err, "submit again, that finds it")
+			_, err = w.runs.Submit(t.Context(), work, how)
+			require.NoError(t, err)
+			require.Len(t, w.emr.Runs(), 1)
+		})
+	}
+}
+
 func TestThrottledStarts(t *testing.T) {
 	in(t, going, func(t *testing.T, w *world, cluster bool) {
 		w.emr.Inject(emrtest.Fault{Code: "ThrottlingException", Count: 5})
