@@ -130,24 +130,35 @@ func TestPoliciesAreWhatTheCodeCalls(t *testing.T) {
 	}
 }
 
-// allows tells whether a policy allows an action on an object of the lake, with the
-// placeholders filled in.
-func allows(p policy, action, key string) bool {
-	fill := strings.NewReplacer("${LAKE_BUCKET}", "b", "${LAKE_PREFIX}", "lake", "${GROUP}", "weir-sink", "${DATABASE}", "weir")
+// filled has values for the placeholders.
+var filled = strings.NewReplacer(
+	"${LAKE_BUCKET}", "weir", "${LAKE_PREFIX}", "lake", "${GROUP}", "weir-sink", "${DATABASE}", "weir",
+	"${AWS_REGION}", "us-east-1", "${AWS_ACCOUNT}", "123456789012", "${LOGS_BUCKET}", "weir", "${LOGS_PREFIX}", "logs",
+	"${RAW_BUCKET}", "raw", "${RAW_PREFIX}", "segment-logs", "${RESULTS_BUCKET}", "answers", "${RESULTS_PREFIX}", "weir",
+)
+
+// allows tells whether a policy allows an action on a resource; prefix is the listing's.
+func (p policy) allows(action, resource, prefix string) bool {
 	for _, s := range p.Statement {
-		for _, r := range s.Resource {
-			if slices.Contains(s.Action, action) && pattern(fill.Replace(r)).MatchString("arn:aws:s3:::b/lake/"+key) {
-				return true
-			}
+		if !slices.Contains(s.Action, action) || !matches(s.Resource, resource) {
+			continue
+		}
+		if like, ok := s.Condition["StringLike"]["s3:prefix"]; !ok || matches(like, prefix) {
+			return true
 		}
 	}
 	return false
 }
 
-// pattern reads * and ? as IAM does.
-func pattern(resource string) *regexp.Regexp {
-	return regexp.MustCompile("^" + strings.NewReplacer(`\*`, ".*", `\?`, ".").Replace(regexp.QuoteMeta(resource)) + "$")
+// matches reads * and ? as IAM does.
+func matches(patterns []string, text string) bool {
+	return slices.ContainsFunc(patterns, func(p string) bool {
+		p = strings.NewReplacer(`\*`, ".*", `\?`, ".").Replace(regexp.QuoteMeta(filled.Replace(p)))
+		return regexp.MustCompile("^" + p + "$").MatchString(text)
+	})
 }
+
+const objectARN = "arn:aws:s3:::weir/lake/"
 
 // TestWhoMayTouchWhat holds the keys of a lake against the policies: who may write each,
 // and who may read it.
@@ -182,7 +193,7 @@ func TestWhoMayTouchWhat(t *testing.T) {
 		for action, want := range map[string]string{"s3:PutObject": who.write, "s3:GetObject": who.read} {
 			var may []string
 			for name, p := range all {
-				if allows(p, action, key) {
+				if p.allows(action, objectARN+key, "") {
 					may = append(may, name)
 				}
 			}
@@ -190,7 +201,7 @@ func TestWhoMayTouchWhat(t *testing.T) {
 			require.Equal(t, want, strings.Join(may, " "), "%s of %s", action, key)
 		}
 		for name, p := range all {
-			require.False(t, name != "jobs-runtime" && allows(p, "s3:DeleteObject", key), "%s may delete %s", name, key)
+			require.False(t, name != "jobs-runtime" && p.allows("s3:DeleteObject", objectARN+key, ""), "%s may delete %s", name, key)
 		}
 	}
 }

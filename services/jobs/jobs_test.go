@@ -165,6 +165,19 @@ func TestThrottledStarts(t *testing.T) {
 	})
 }
 
+func TestABegunRunThatCannotBeLookedAt(t *testing.T) {
+	in(t, going, func(t *testing.T, w *world, cluster bool) {
+		for _, op := range []string{"GetJobRun", "DescribeStep"} {
+			w.emr.Inject(emrtest.Fault{Op: op, Code: "AccessDeniedException"})
+		}
+		run, err := w.runs.Submit(t.Context(), work, how)
+		require.NoError(t, err)
+		require.Equal(t, w.emr.Runs()[0].ID, run.ID)
+		require.Equal(t, "json_to_parquet", run.Job)
+		require.False(t, run.State.Over())
+	})
+}
+
 // Two submitters look at once, and neither sees the other's step: the younger gives way.
 func TestTwoSubmittersOfOneCluster(t *testing.T) {
 	beside := func(w *world) {

@@ -48,7 +48,7 @@ func (r *Runs) Submit(ctx context.Context, w Work, h How) (Run, error) {
 	}
 	seen, err := r.engine.Look(ctx, id)
 	if err != nil { // it stands; what is not known is how far it is
-		return Run{Run: emr.Run{ID: id, Name: s.job.Name}, Job: work.Name, Day: day}, nil
+		return named(emr.Run{ID: id, Name: s.job.Name, State: emr.Waiting}), nil
 	}
 	return named(seen), nil
 }

@@ -34,7 +34,7 @@ var symptoms = []struct{ text, advice string }{
 	{"limit exceeded", noRoom},
 	{"throttl", noRoom},
 	{"outofmemory", "It ran out of memory: run it again with more, such as --spark-conf spark.executor.memory=8g, or with fewer days."},
-	{"timeout", "It took longer than it may: run it again, with a longer --job-timeout or fewer days; what it has finished stays."},
+	{"execution timeout", "It took longer than it may: run it again, with a longer --job-timeout or fewer days; what it has finished stays."},
 	{"run the job again", "Running it again helps: it does what is missing."},
 }
 
