@@ -17,15 +17,12 @@ type Cluster struct {
 
 // OpenCluster makes a client of a cluster; it sends nothing.
 func OpenCluster(ctx context.Context, cfg Config, id string) (*Cluster, error) {
-	loaded, err := cfg.open(ctx)
+	loaded, err := cfg.Load(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return &Cluster{id: id, client: awsemr.NewFromConfig(loaded, func(o *awsemr.Options) {
-		if cfg.Endpoint != "" {
-			o.BaseEndpoint = aws.String(cfg.Endpoint)
-		}
-		o.Retryer = cfg.retryer()
+		o.BaseEndpoint = cfg.BaseEndpoint(o.BaseEndpoint)
 	})}, nil
 }
 

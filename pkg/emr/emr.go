@@ -8,39 +8,14 @@
 package emr
 
 import (
-	"context"
-	"fmt"
-	"net/http"
 	"strings"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/aws/retry"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
-	"github.com/aws/aws-sdk-go-v2/config"
-	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/smithy-go/logging"
-
-	"weir/pkg/settings"
+	"weir/pkg/awsapi"
 )
 
-// attemptTimeout bounds one request.
-const attemptTimeout = 30 * time.Second
-
-// Config is empty in production: everything is the AWS SDK's own (AWS_REGION,
-// AWS_PROFILE, AWS_ENDPOINT_URL_EMR_SERVERLESS, AWS_ENDPOINT_URL_EMR, its credential
-// chain). Where fields are set they win: for tests.
-type Config struct {
-	Endpoint  string // "http://127.0.0.1:5000"
-	Region    string
-	AccessKey string
-	SecretKey string
-
-	MaxAttempts int           // of one call; 0 = the SDK's 3
-	MaxBackoff  time.Duration // between them; 0 = the SDK's 20 s
-
-	Transport http.RoundTripper // sends the requests; nil = over the network
-}
+// Config says where EMR is and how often a call is tried.
+type Config = awsapi.Config
 
 // Job is what a start asks for.
 type Job struct {
@@ -85,43 +60,6 @@ type Run struct {
 type Page struct {
 	Runs []Run
 	Next string // asks for the next page; "" = this is the last
-}
-
-// open reads the SDK's own settings. Its error is one of them: no region, a profile
-// that does not exist.
-func (c Config) open(ctx context.Context) (aws.Config, error) {
-	var opts []func(*config.LoadOptions) error
-	if c.Region != "" {
-		opts = append(opts, config.WithRegion(c.Region))
-	}
-	if c.AccessKey != "" {
-		opts = append(opts, config.WithCredentialsProvider(
-			credentials.NewStaticCredentialsProvider(c.AccessKey, c.SecretKey, "")))
-	}
-	loaded, err := config.LoadDefaultConfig(ctx, opts...)
-	if err != nil {
-		return aws.Config{}, fmt.Errorf("read the AWS configuration: %w", err)
-	}
-	if loaded.Region == "" { // no request could be signed
-		return aws.Config{}, settings.ErrNoRegion
-	}
-	loaded.Logger = logging.Nop{} // what matters is in errors
-	loaded.HTTPClient = awshttp.NewBuildableClient().WithTimeout(attemptTimeout)
-	if c.Transport != nil {
-		loaded.HTTPClient = &http.Client{Transport: c.Transport, Timeout: attemptTimeout}
-	}
-	return loaded, nil
-}
-
-func (c Config) retryer() aws.Retryer {
-	return retry.NewStandard(func(o *retry.StandardOptions) {
-		if c.MaxAttempts > 0 {
-			o.MaxAttempts = c.MaxAttempts
-		}
-		if c.MaxBackoff > 0 {
-			o.MaxBackoff = c.MaxBackoff
-		}
-	})
 }
 
 // sparkArgs are the arguments of spark-submit before the script.

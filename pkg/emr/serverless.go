@@ -18,15 +18,12 @@ type Application struct {
 
 // OpenApplication makes a client of an application; it sends nothing.
 func OpenApplication(ctx context.Context, cfg Config, id string) (*Application, error) {
-	loaded, err := cfg.open(ctx)
+	loaded, err := cfg.Load(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return &Application{id: id, client: emrserverless.NewFromConfig(loaded, func(o *emrserverless.Options) {
-		if cfg.Endpoint != "" {
-			o.BaseEndpoint = aws.String(cfg.Endpoint)
-		}
-		o.Retryer = cfg.retryer()
+		o.BaseEndpoint = cfg.BaseEndpoint(o.BaseEndpoint)
 	})}, nil
 }
 

@@ -5,10 +5,14 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	jobfiles "weir/deploy/emr"
 )
 
 // spark is a spark-submit that does what a script says.
@@ -83,4 +87,23 @@ func (w *waiter) Write(p []byte) (int, error) {
 		w.then()
 	}
 	return n, err
+}
+
+// What a job is given beside its script is what the script imports, directly or not.
+func TestModulesAreWhatScriptsImport(t *testing.T) {
+	imports := regexp.MustCompile(`(?m)^(?:from|import) (weir\w+)`)
+	for _, name := range Jobs() {
+		job := Work{Job: name, Lake: "s3://b", Layout: "weir"}.spec()
+		var needed []string
+		for todo := []string{job.Script()}; len(todo) > 0; todo = todo[1:] {
+			body, err := jobfiles.Files().ReadFile(todo[0])
+			require.NoError(t, err)
+			for _, m := range imports.FindAllStringSubmatch(string(body), -1) {
+				if module := m[1] + ".py"; !slices.Contains(needed, module) {
+					needed, todo = append(needed, module), append(todo, module)
+				}
+			}
+		}
+		require.ElementsMatch(t, needed, job.Modules(), name)
+	}
 }
