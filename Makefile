@@ -49,13 +49,13 @@ race:
 	$(TOOL) gotestsum --format pkgname --format-hide-empty-pkg -- -race -short -timeout 15m ./pkg/... ./services/...
 
 lint:
-	@bad="$$($(TOOL) gofumpt -l pkg services loadtest proto)"; test -z "$$bad" || { echo "not formatted, run make fmt:"; echo "$$bad"; exit 1; }
+	@bad="$$($(TOOL) gofumpt -l pkg services loadtest deploy proto)"; test -z "$$bad" || { echo "not formatted, run make fmt:"; echo "$$bad"; exit 1; }
 	go vet -tags '$(TAGS) e2e' ./...
 	go vet ./...
 	$(TOOL) golangci-lint run
 
 fmt:
-	$(TOOL) gofumpt -w pkg services loadtest
+	$(TOOL) gofumpt -w pkg services loadtest deploy
 
 # Each fuzz target for a while; the corpora in testdata run in `make test`.
 fuzz:
