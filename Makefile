@@ -49,13 +49,13 @@ race:
 	$(TOOL) gotestsum --format pkgname --format-hide-empty-pkg -- -race -short -timeout 15m ./pkg/... ./services/...
 
 lint:
-	@bad="$$($(TOOL) gofumpt -l pkg services loadtest proto)"; test -z "$$bad" || { echo "not formatted, run make fmt:"; echo "$$bad"; exit 1; }
+	@bad="$$($(TOOL) gofumpt -l pkg services loadtest deploy proto)"; test -z "$$bad" || { echo "not formatted, run make fmt:"; echo "$$bad"; exit 1; }
 	go vet -tags '$(TAGS) e2e' ./...
 	go vet ./...
 	$(TOOL) golangci-lint run
 
 fmt:
-	$(TOOL) gofumpt -w pkg services loadtest
+	$(TOOL) gofumpt -w pkg services loadtest deploy
 
 # Each fuzz target for a while; the corpora in testdata run in `make test`.
 fuzz:
@@ -77,10 +77,10 @@ chaos: build
 	bin/weirchaos loadtest/scenarios/$(SCENARIO).yaml
 
 # weir and its references in one run, built as a release is: tables, and bench.json. ONLY=gateway measures the rows whose
-# names begin so.
+# names begin so; LONG=10m keeps the gateway on half load for so long besides, and looks at its memory.
 bench: export GOAMD64 ?= v3
 bench:
-	go run -tags '$(TAGS)' -pgo=$(PGO) ./loadtest/cmd/weirbench $(if $(ONLY),-only '$(ONLY)')
+	go run -tags '$(TAGS)' -pgo=$(PGO) ./loadtest/cmd/weirbench $(if $(ONLY),-only '$(ONLY)') $(if $(LONG),-long '$(LONG)')
 
 # The same events as JSON lines, gzip and Parquet: time, bytes and Athena's price of four questions, by DuckDB and, where it
 # can be had, by Trino. The page and its picture go to OUT; NOTE is what the page says of the machine.
