@@ -18,7 +18,7 @@ COMMANDS = $(notdir $(patsubst %/,%,$(wildcard loadtest/cmd/*/)))
 E2E_FILES = $(shell grep -rlE --include='*_test.go' '^//go:build .*\be2e\b' pkg services loadtest)
 E2E_TESTS = $(shell sed -nE 's/^func (Test\w+).*/\1/p' $(E2E_FILES) | sort -u | paste -sd '|' -)
 
-.PHONY: build release demo test race lint fmt fuzz model sim chaos bench profile e2e proto clean
+.PHONY: build release demo test race lint fmt fuzz model sim chaos bench bench-formats profile e2e proto clean
 
 build: bin/weir $(addprefix bin/,$(COMMANDS))
 
@@ -81,6 +81,12 @@ chaos: build
 bench: export GOAMD64 ?= v3
 bench:
 	go run -tags '$(TAGS)' -pgo=$(PGO) ./loadtest/cmd/weirbench $(if $(ONLY),-only '$(ONLY)') $(if $(LONG),-long '$(LONG)')
+
+# The same events as JSON lines, gzip and Parquet: time, bytes and Athena's price of four questions, by DuckDB and, where it
+# can be had, by Trino. The page and its picture go to OUT; NOTE is what the page says of the machine.
+EVENTS ?= 1000000
+bench-formats:
+	go run -tags '$(TAGS)' ./loadtest/cmd/weirformats -events $(EVENTS) $(if $(OUT),-out '$(OUT)') $(if $(NOTE),-note '$(NOTE)')
 
 # What the compiler is told of how weir runs: the sink's and the gateway's profiles under the benchmark's load, made anew
 # now and then.

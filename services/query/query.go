@@ -24,7 +24,7 @@ import (
 	"weir/pkg/s3"
 	"weir/pkg/settings"
 	"weir/services/query/dialect"
-	"weir/services/query/internal/price"
+	"weir/services/query/price"
 	"weir/services/query/rows"
 )
 
