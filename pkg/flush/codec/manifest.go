@@ -50,6 +50,9 @@ func EncodeManifest(m *flush.Manifest) ([]byte, error) {
 	if p.Again, err = encodeSet(m.Again); err != nil {
 		return nil, fmt.Errorf("encode manifest %s: offsets to be read again: %w", m.Key, err)
 	}
+	if p.Shapes, err = encodeShapes(m.Shapes); err != nil {
+		return nil, fmt.Errorf("encode manifest %s: %w", m.Key, err)
+	}
 	text, err := protojson.Marshal(p)
 	if err != nil {
 		return nil, fmt.Errorf("encode manifest %s: %w", m.Key, err)
@@ -112,6 +115,9 @@ func decodeManifest(body []byte) (*flush.Manifest, error) {
 	}
 	if m.Again, err = decodeSet(p.Again); err != nil {
 		return nil, fmt.Errorf("offsets to be read again: %w", err)
+	}
+	if m.Shapes, err = decodeShapes(p.Shapes); err != nil {
+		return nil, fmt.Errorf("shapes: %w", err)
 	}
 	gives := !m.Lost.Empty() || !m.Again.Empty() || len(m.Dropped) > 0 || m.NextLow < m.Low
 	if m.Seq == 0 || m.Partition < 0 || m.Low < 0 || m.NextLow < 0 || gives && m.Format != flush.RecoveryFormat {

@@ -16,6 +16,7 @@ import (
 	"weir/pkg/flush"
 	"weir/pkg/flush/codec"
 	"weir/pkg/lake"
+	"weir/pkg/shape"
 )
 
 var update = flag.Bool("update", false, "write testdata anew")
@@ -254,9 +255,33 @@ func anyManifest() *rapid.Generator[*flush.Manifest] {
 			m.Dropped = rapid.SliceOfN(text, 1, 2).Draw(t, "dropped")
 			m.NextLow, m.Format = rapid.Int64Range(0, m.Low).Draw(t, "back"), flush.RecoveryFormat
 		}
+		m.Shapes = anyShapes(t, text)
 		m.Key = m.Owner().ManifestKey(m.Seq, m.FlushID)
 		return m
 	})
+}
+
+func anyShapes(t *rapid.T, text *rapid.Generator[string]) *shape.Summary {
+	names := rapid.SliceOfNDistinct(text, 0, 3, rapid.ID).Draw(t, "events")
+	if len(names) == 0 {
+		return nil
+	}
+	s := &shape.Summary{Events: make(map[shape.Event]*shape.Seen), Unnoted: shape.Unnoted{Events: rapid.Int64Min(0).Draw(t, "unnoted"), Values: rapid.Int64Min(0).Draw(t, "values")}}
+	for _, name := range names {
+		seen := &shape.Seen{Events: rapid.Int64Min(1).Draw(t, "count")}
+		for _, key := range rapid.SliceOfNDistinct(text, 0, 3, rapid.ID).Draw(t, "keys") {
+			if seen.Properties == nil {
+				seen.Properties = make(map[string]*shape.Counts)
+			}
+			n := new(shape.Counts)
+			for k := range n {
+				n[k] = rapid.Int64Range(0, 1<<40).Draw(t, "values")
+			}
+			seen.Properties[key] = n
+		}
+		s.Events[shape.Event{Type: rapid.SampledFrom([]string{"track", "page"}).Draw(t, "type"), Name: name}] = seen
+	}
+	return s
 }
 
 func TestManifestRoundTrip(t *testing.T) {
