@@ -212,7 +212,7 @@ func TestDroppedFiles(t *testing.T) {
 	w := newWorld(t)
 	k, _ := w.keeper()
 	lost, recovery := manifest(0, 2, 1, "a", "b"), manifest(0, 3, 0)
-	recovery.Format, recovery.Dropped = flush.RecoveryFormat, []string{lost.Files[1].Key}
+	recovery.Format, recovery.Dropped, recovery.Shapes = flush.RecoveryFormat, []string{lost.Files[1].Key}, nil
 	w.flushed(manifest(0, 1, 1, "a"))
 	w.attempt(recovery)
 	w.flushed(lost) // the gate is on its way to the recovery
