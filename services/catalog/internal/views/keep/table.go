@@ -45,10 +45,11 @@ func ours(held map[string]glue.Table) []views.Held {
 	return list
 }
 
-// newTable is the view as Athena makes one. It has an owner, because Trino runs a view as its owner does.
+// newTable is the view as Athena makes one. It has an owner, because Trino runs a view as its owner does, and no description:
+// Trino takes that for the parameter comment, by which it knows a view. What people read of it stands in its text.
 func newTable(database string, v *views.View) glue.Table {
 	t := glue.Table{
-		Database: database, Name: v.Name, Type: prestoview.TableType, Owner: "weir", Description: v.Describe(),
+		Database: database, Name: v.Name, Type: prestoview.TableType, Owner: "weir",
 		Parameters: map[string]string{
 			prestoview.Parameter: "true", "comment": prestoview.Comment, change.ParamOwner: change.Owner, paramType: v.Event.Type,
 		},
