@@ -180,7 +180,7 @@ func newKeeper(cfg Config, l change.Lake, store *s3.Store, g *glue.Catalog, m *m
 		m.fact(f)
 	})
 	m.health.Set(string(ledger.Dependency), nil) // until something is wrong
-	s := ledger.Settings{Database: cfg.Database, Lake: l, Every: cfg.LedgerEvery, Views: cfg.viewLimits()}
+	s := ledger.Settings{Database: cfg.Database, Lake: l, Every: cfg.LedgerEvery}
 	keeper = ledger.New(s, store, registrar, tell, m.fact)
 	return keeper
 }

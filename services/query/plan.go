@@ -19,7 +19,7 @@ type Plan struct {
 	kind     sqltext.Kind
 	tables   []table   // of the database; those that the query names have their partitions
 	views    []virtual // of the database; first those that the query names, in the order in which they can be made
-	whole    error   // why the planner does not know, so that the tables named count whole; nil = it knows
+	whole    error     // why the planner does not know, so that the tables named count whole; nil = it knows
 }
 
 // unplanned is an error of the planner, which is not the query's on another engine.

@@ -24,7 +24,6 @@ import (
 	"weir/services/catalog/internal/change"
 	"weir/services/catalog/internal/follow"
 	"weir/services/catalog/internal/ledger/journal"
-	"weir/services/catalog/internal/views"
 )
 
 // Dependency is how a keeper that cannot go on is named in faults.
@@ -44,7 +43,6 @@ type Settings struct {
 	Database string
 	Lake     change.Lake
 	Every    time.Duration // batches start so far apart, but for what is left to catch up with
-	Views    views.Limits  // of what events have become by their properties
 }
 
 // Keeper is one ledger at work. Passed and Lost may be called by anybody, the rest belongs to the goroutine of Run.

@@ -160,7 +160,7 @@ func (k *Keeper) sum(ctx context.Context, day lake.Day, rows []journal.Row) erro
 	return err // where another catalog was faster it has added the same: the next try sees it
 }
 
-// learn counts what the batch's events have, once, and lets the views grow.
+// learn counts what the batch's events have, once.
 func (k *Keeper) learn(ctx context.Context, seen *shape.Summary) error {
 	if !k.journal.Shapes {
 		return nil
@@ -169,7 +169,7 @@ func (k *Keeper) learn(ctx context.Context, seen *shape.Summary) error {
 	if err != nil || known.Applied >= k.journal.Number {
 		return err
 	}
-	known.Apply(k.journal.Number, seen, k.settings.Views)
+	known.Apply(k.journal.Number, seen)
 	_, err = keep.Write(ctx, k.store, k.settings.Database, known, etag)
 	return err // as with sums, where somebody was faster the next try sees it
 }

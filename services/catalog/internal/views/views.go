@@ -78,14 +78,12 @@ var tables = []string{
 	lake.EventLogsName, lake.EventLogsRawName, lake.FilesName, lake.MessagesByTypeDaily().Name, lake.MessagesByTypeWeekly().Name,
 }
 
-// Apply counts the batch of that number, if it is not counted yet, and grows the views. Batches come in their order.
-func (s *State) Apply(number int64, batch *shape.Summary, l Limits) {
-	if number <= s.Applied {
-		return
+// Apply counts the batch of that number, if it is not counted yet. Batches come in their order.
+func (s *State) Apply(number int64, batch *shape.Summary) {
+	if number > s.Applied {
+		s.Applied = number
+		s.Seen.Merge(batch, counted)
 	}
-	s.Applied = number
-	s.Seen.Merge(batch, counted)
-	s.Grow(l)
 }
 
 // Grow adds the views and columns that the counts ask for and the limits have room for, and tells whether there are any.

@@ -32,6 +32,11 @@ func of(e shape.Event, properties map[string]shape.Counts) *shape.Summary {
 	return &shape.Summary{Events: map[shape.Event]*shape.Seen{e: seen}}
 }
 
+func (s *State) apply(number int64, batch *shape.Summary, l Limits) {
+	s.Apply(number, batch)
+	s.Grow(l)
+}
+
 func view(t *testing.T, s *State, name string) *View {
 	t.Helper()
 	for i := range s.Views {
@@ -45,7 +50,7 @@ func view(t *testing.T, s *State, name string) *View {
 
 func TestTypes(t *testing.T) {
 	var s State
-	s.Apply(1, track("Order Completed", map[string]shape.Counts{
+	s.apply(1, track("Order Completed", map[string]shape.Counts{
 		"n": {shape.Integer: 3}, "mean": {shape.Integer: 3, shape.Number: 1}, "gift": {shape.Boolean: 1}, "due": {shape.Instant: 1},
 		"mixed": {shape.Integer: 99, shape.Text: 1}, "items": {shape.Nested: 1}, "revenue": {shape.Integer: 1}, "coupon": {shape.Integer: 1},
 		"due or not": {shape.Instant: 1, shape.Text: 1},
@@ -62,7 +67,7 @@ func TestTypes(t *testing.T) {
 
 func TestSQL(t *testing.T) {
 	var s State
-	s.Apply(1, track("It's", map[string]shape.Counts{"a": {shape.Integer: 9}, "b'": {shape.Text: 8}, "f": {shape.Number: 7}, "x": {shape.Boolean: 6}, "y": {shape.Instant: 5}}), wide)
+	s.apply(1, track("It's", map[string]shape.Counts{"a": {shape.Integer: 9}, "b'": {shape.Text: 8}, "f": {shape.Number: 7}, "x": {shape.Boolean: 6}, "y": {shape.Instant: 5}}), wide)
 	v := view(t, &s, "it_s")
 	require.Equal(t, `SELECT
   messageid,
@@ -95,7 +100,7 @@ WHERE type = 'track' AND event = 'It''s'`, v.SQL())
 func TestBases(t *testing.T) {
 	var s State
 	for i, typ := range []string{"track", "identify", "page", "screen", "group", "alias", "unheard"} {
-		s.Apply(int64(i+1), of(shape.Event{Type: typ}, map[string]shape.Counts{"plan": {shape.Text: 1}}), wide)
+		s.apply(int64(i+1), of(shape.Event{Type: typ}, map[string]shape.Counts{"plan": {shape.Text: 1}}), wide)
 	}
 	var names []string
 	for _, v := range s.Views {
@@ -117,7 +122,7 @@ func columns(v View) (names []string) {
 func TestNames(t *testing.T) {
 	var s State
 	for i, name := range []string{"eventlogs", "Tracks", "weir_files", "select", "Order Completed", "order_completed", "orderCompleted"} {
-		s.Apply(int64(i+1), track(name, map[string]shape.Counts{"userid": {shape.Text: 3}, "userId": {shape.Text: 2}, "user_id": {shape.Text: 1}, "dt": {shape.Text: 1}}), wide)
+		s.apply(int64(i+1), track(name, map[string]shape.Counts{"userid": {shape.Text: 3}, "userId": {shape.Text: 2}, "user_id": {shape.Text: 1}, "dt": {shape.Text: 1}}), wide)
 	}
 	names := map[string]string{}
 	for _, v := range s.Views {
@@ -163,7 +168,7 @@ func random(chance *rand.Rand) *shape.Summary {
 func TestAStateOnlyGrows(t *testing.T) {
 	for seed := range uint64(60) {
 		chance := rand.New(rand.NewPCG(seed, 4))
-		s, number := new(State), int64(0)
+		s, number, events := new(State), int64(0), int64(0)
 		for range 12 {
 			before := s.Views
 			had := make([]View, len(before))
@@ -174,9 +179,14 @@ func TestAStateOnlyGrows(t *testing.T) {
 			l := Limits{Views: chance.IntN(8), Columns: chance.IntN(6)}
 			batch := random(chance)
 			number++
-			s.Apply(number, batch, l)
-			s.Apply(number, batch, l) // again
-			s.Apply(number-1, batch, l)
+			s.Apply(number, batch)
+			s.Apply(number, batch) // again
+			s.Apply(number-1, batch)
+			events += batch.Unnoted.Events
+			for _, seen := range batch.Events {
+				events += seen.Events
+			}
+			s.Grow(l)
 			body, err := s.Encode()
 			require.NoError(t, err)
 			again, err := Decode(body)
@@ -208,6 +218,10 @@ func TestAStateOnlyGrows(t *testing.T) {
 			}
 		}
 		require.False(t, s.Grow(Limits{}))
+		for _, seen := range s.Seen.Events {
+			events -= seen.Events
+		}
+		require.Equal(t, s.Seen.Unnoted.Events, events, "each batch is counted once")
 	}
 }
 
@@ -218,7 +232,7 @@ func TestTheWidestViewFits(t *testing.T) {
 	for i := range MaxColumns {
 		properties[fmt.Sprintf("%03d", i)+strings.Repeat("'", 197)] = shape.Counts{shape.Instant: 1}
 	}
-	s.Apply(1, track(strings.Repeat("'", 256), properties), Limits{Views: 2, Columns: MaxColumns})
+	s.apply(1, track(strings.Repeat("'", 256), properties), Limits{Views: 2, Columns: MaxColumns})
 	v := s.Views[1]
 	require.Len(t, v.Columns, MaxColumns)
 	require.Less(t, len(v.Presto("weir").Encode()), prestoview.Longest)

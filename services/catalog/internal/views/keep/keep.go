@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"reflect"
 	"time"
 
 	"weir/pkg/glue"
@@ -45,7 +46,7 @@ type Keeper struct {
 	fault    follow.Observer
 	fresh    chan struct{}
 
-	etag   string // of the state that Glue was seen to show
+	shown  []views.View // that Glue was seen to show
 	looked time.Time
 }
 
@@ -78,24 +79,23 @@ func (k *Keeper) Run(ctx context.Context) {
 
 // round makes Glue show what the state says.
 func (k *Keeper) round(ctx context.Context) error {
-	state, etag, err := Read(ctx, k.store, k.settings.Database)
+	state, _, err := Read(ctx, k.store, k.settings.Database)
 	if err != nil {
 		return err
 	}
-	grown := state.Grow(k.settings.Limits) // the limits may have been raised
-	k.tell(Counted{Views: len(state.Views), Waiting: state.Waiting(), Unnoted: state.Seen.Unnoted})
-	if etag == k.etag && time.Since(k.looked) < lookEvery {
+	grown := state.Grow(k.settings.Limits)
+	if !grown && reflect.DeepEqual(state.Views, k.shown) && time.Since(k.looked) < lookEvery {
+		k.count(state)
 		return nil
 	}
 	held, err := k.held(ctx)
 	if err != nil || held == nil {
 		return err
 	}
-	if state.Adopt(ours(held)) || grown { // nothing is shown before it is written
-		if etag, err = Write(ctx, k.store, k.settings.Database, state, etag); err != nil {
-			return err // ErrChanged: the ledger has counted meanwhile, the next try sees it
-		}
+	if state, err = k.settle(ctx, held); err != nil {
+		return err
 	}
+	k.count(state)
 	settled := true
 	for i := range state.Views[:min(len(state.Views), k.settings.Limits.Views)] {
 		ok, err := k.show(ctx, &state.Views[i], held)
@@ -105,9 +105,26 @@ func (k *Keeper) round(ctx context.Context) error {
 		settled = settled && ok
 	}
 	if settled {
-		k.etag, k.looked = etag, time.Now()
+		k.shown, k.looked = state.Views, time.Now()
 	}
 	return nil
+}
+
+func (k *Keeper) count(s *views.State) {
+	k.tell(Counted{Views: len(s.Views), Waiting: s.Waiting(), Unnoted: s.Seen.Unnoted})
+}
+
+// settle adds to the state what only Glue knows, then what has grown, and writes it before anything of it is shown.
+func (k *Keeper) settle(ctx context.Context, held map[string]glue.Table) (*views.State, error) {
+	state, etag, err := Read(ctx, k.store, k.settings.Database)
+	if err != nil {
+		return nil, err
+	}
+	adopted := state.Adopt(ours(held))
+	if grown := state.Grow(k.settings.Limits); adopted || grown {
+		_, err = Write(ctx, k.store, k.settings.Database, state, etag)
+	}
+	return state, err // ErrChanged: the ledger has counted meanwhile, the next try sees it
 }
 
 // held is what Glue holds, by name; nil where there is no database yet.
