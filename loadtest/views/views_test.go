@@ -24,6 +24,57 @@ func TestViewsEmbedded(t *testing.T) {
 	w, _ := fleet.Embedded(t)
 	f := launch(t, &w)
 	play(t, f, w, askWeir(f))
+	requireCommands(t, f)
+	requireSound(t, f, w)
+}
+
+// requireCommands asks the catalog's commands about what the rounds have left.
+func requireCommands(t *testing.T, f *fleet.Fleet) {
+	t.Helper()
+	weir := func(args ...string) string {
+		t.Helper()
+		out, err := f.Weir(t.Context(), args...)
+		require.NoError(t, err)
+		return out
+	}
+	require.Contains(t, weir("catalog", "tables", "--output", "csv"), "order_completed,revenue,double,false,,view\n")
+	schema := weir("catalog", "schema", "order_completed", "--output", "csv")
+	for _, line := range []string{
+		"column,type,partition_key,from,comment,values,kinds\n",
+		"items,bigint,false,properties.items,properties.items,4,",
+		"revenue,double,false,properties.revenue,properties.revenue,3,",
+		"gift,boolean,false,properties.gift,properties.gift,2,",
+		"f_" + kakaku + ",string,false,properties.価格,properties.価格,1,text 1\n",
+		"properties,\"map<string,string>\",false,,,,\n",
+	} {
+		require.Contains(t, schema, line)
+	}
+	require.Contains(t, weir("catalog", "schema", "eventlogs", "--output", "csv"), "properties_revenue,double,false,properties.revenue,,,\n")
+
+	ddl := weir("catalog", "ddl")
+	for _, part := range []string{
+		"CREATE EXTERNAL TABLE IF NOT EXISTS `weir`.`eventlogs` (", "  `properties_revenue` double COMMENT 'properties.revenue'",
+		"ROW FORMAT SERDE 'org.openx.data.jsonserde.JsonSerDe'", "MSCK REPAIR TABLE `weir`.`eventlogs_raw`;",
+		"CREATE OR REPLACE VIEW \"weir\".\"order_completed\" AS\nSELECT\n", "WHERE type = 'track' AND event = 'Order Completed';",
+	} {
+		require.Contains(t, ddl, part)
+	}
+	one := weir("catalog", "ddl", "identifies")
+	require.NotContains(t, one, "eventlogs_raw")
+	require.Contains(t, one, "element_at(traits, 'plan') AS \"plan\"")
+	for _, c := range [][]string{{"ddl", "nothing"}, {"schema", "nothing"}, {"partitions", "order_completed"}} {
+		_, err := f.Weir(t.Context(), append([]string{"catalog"}, c...)...)
+		require.Error(t, err)
+	}
+}
+
+// requireSound demands that nobody stumbles over what views leave in the lake and in Glue.
+func requireSound(t *testing.T, f *fleet.Fleet, w fleet.World) {
+	t.Helper()
+	_, err := f.Weir(t.Context(), append([]string{"verify", "--lake", fleet.LakeURL, "--rows"}, w.KafkaFlags()...)...)
+	require.NoError(t, err)
+	_, err = f.Weir(t.Context(), "catalog", "reconcile", "--lake", fleet.LakeURL)
+	require.NoError(t, err)
 }
 
 func launch(t *testing.T, w *fleet.World) *fleet.Fleet {
