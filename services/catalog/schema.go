@@ -66,7 +66,7 @@ func Schema(ctx context.Context, cfg LookConfig, table string) ([]SchemaColumn, 
 	for _, c := range slices.Concat(columnInfos(t.Columns, false), columnInfos(t.PartitionKeys, true)) {
 		one := SchemaColumn{ColumnInfo: c, Values: -1}
 		if n := seen[c.Name]; n != nil {
-			one.Values, one.Kinds = n.Sum(), kinds(n)
+			one.Values, one.Kinds = n.Sum(), kindsOf(n)
 		}
 		list = append(list, one)
 	}
@@ -96,7 +96,7 @@ func (c LookConfig) seen(ctx context.Context, view string) (map[string]*shape.Co
 	return found, nil
 }
 
-func kinds(n *shape.Counts) string {
+func kindsOf(n *shape.Counts) string {
 	var there []shape.Kind
 	for k := range shape.Kinds {
 		if n[k] > 0 {
