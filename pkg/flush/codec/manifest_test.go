@@ -1,6 +1,7 @@
 package codec_test
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"flag"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/klauspost/compress/zstd"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
@@ -323,4 +325,30 @@ func FuzzDecodeManifest(f *testing.F) {
 		require.NoError(t, err)
 		requireSame(t, m, got)
 	})
+}
+
+// What a manifest has told of its events can be read as long as the lake lives, and a packed bomb cannot.
+func TestShapesAsStored(t *testing.T) {
+	m := example()
+	body, err := codec.EncodeManifest(m)
+	require.NoError(t, err)
+	require.NotContains(t, string(body), "shapes")
+	with := func(packed []byte) (*flush.Manifest, error) {
+		text := strings.TrimSuffix(string(body), "}") + `,"shapes":"` + base64.StdEncoding.EncodeToString(packed) + `"}`
+		return codec.DecodeManifest(m.Key, []byte(text))
+	}
+	packer, err := zstd.NewWriter(nil)
+	require.NoError(t, err)
+	got, err := with(packer.EncodeAll([]byte("\n\x19\n\x05track\x12\x05Order\x18\x03\"\x07\n\x01n\x10\x01\x20\x02\x10\x04\x18\x05"), nil))
+	require.NoError(t, err)
+	require.Equal(t, &shape.Summary{
+		Events: map[shape.Event]*shape.Seen{
+			{Type: "track", Name: "Order"}: {Events: 3, Properties: map[string]*shape.Counts{"n": {shape.Text: 1, shape.Integer: 2}}},
+		},
+		Unnoted: shape.Unnoted{Events: 4, Values: 5},
+	}, got.Shapes)
+	for _, bad := range [][]byte{[]byte("x"), packer.EncodeAll([]byte("\xff"), nil), packer.EncodeAll(make([]byte, 64<<20), nil)} {
+		_, err := with(bad)
+		require.ErrorContains(t, err, "shapes: ")
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/klauspost/compress/zstd"
 	"github.com/stretchr/testify/require"
 
 	"weir/pkg/lake"
@@ -246,4 +247,33 @@ func TestDecodeRefuses(t *testing.T) {
 	require.NoError(t, err)
 	_, err = Decode(body)
 	require.ErrorContains(t, err, `unknown type "date"`)
+}
+
+// What stands in lakes already.
+const storedState = `{"format":1,"applied":"7","events":[{"type":"track","name":"Order Completed","events":3,"properties":{"revenue":[1,0,0,2,0,0]}}],` +
+	`"unnoted":[4,5],"views":[{"name":"tracks","type":"track"},{"name":"order_completed","type":"track","event":"Order Completed",` +
+	`"columns":[{"name":"revenue","property":"revenue","type":"double"}]}]}`
+
+func TestStoredForm(t *testing.T) {
+	packer, err := zstd.NewWriter(nil)
+	require.NoError(t, err)
+	s, err := Decode(packer.EncodeAll([]byte(storedState), nil))
+	require.NoError(t, err)
+	order := shape.Event{Type: "track", Name: "Order Completed"}
+	require.Equal(t, &State{
+		Applied: 7,
+		Seen: shape.Summary{
+			Events:  map[shape.Event]*shape.Seen{order: {Events: 3, Properties: map[string]*shape.Counts{"revenue": {shape.Text: 1, shape.Number: 2}}}},
+			Unnoted: shape.Unnoted{Events: 4, Values: 5},
+		},
+		Views: []View{{Name: "tracks", Event: shape.Event{Type: "track"}}, {Name: "order_completed", Event: order, Columns: []Column{{"revenue", "revenue", lake.Double}}}},
+	}, s)
+	body, err := s.Encode()
+	require.NoError(t, err)
+	unpacker, err := zstd.NewReader(nil)
+	require.NoError(t, err)
+	defer unpacker.Close()
+	text, err := unpacker.DecodeAll(body, nil)
+	require.NoError(t, err)
+	require.Equal(t, storedState, string(text))
 }
