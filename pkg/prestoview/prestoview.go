@@ -40,7 +40,7 @@ type View struct {
 // Column is a column of a view.
 type Column struct {
 	Name    string `json:"name"`
-	Type    string `json:"type"` // Trino's: varchar, timestamp(3), map(varchar, varchar)
+	Type    string `json:"type"` // Trino's: varchar, timestamp(3), map(varchar,varchar)
 	Comment string `json:"comment,omitempty"`
 }
 
@@ -80,6 +80,6 @@ func Decode(text string) (View, error) {
 func Type(glue string) string {
 	return map[string]string{
 		"string": "varchar", "bigint": "bigint", "int": "integer", "double": "double", "boolean": "boolean",
-		"timestamp": "timestamp(3)", "date": "date", "map<string,string>": "map(varchar, varchar)",
+		"timestamp": "timestamp(3)", "date": "date", "map<string,string>": "map(varchar,varchar)",
 	}[glue]
 }
