@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"weir/pkg/shape"
 )
 
 // Cut is what the sink wants to flush: sealed files whose parts are all uploaded or that are staged, and dead letters. The Machine keeps the
@@ -22,7 +20,7 @@ type Cut struct {
 	Columns     int64  // version of the registry that knows every promoted column of the files
 	Files       []File
 	DeadLetters []DeadLetter
-	Shapes      *shape.Summary // what the events of the files' rows have; the Machine does not look at it
+	Shapes      []byte // what the events of the files' rows have, packed; the Machine does not look at it
 	// Position: every record below it is in a file of this cut, in Pending, flushed before, or a dead letter of this cut.
 	Position int64
 	Pending  []PendingFile // every open file that this cut leaves out; records of no other file are below Position

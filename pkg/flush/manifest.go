@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"weir/pkg/lake"
-	"weir/pkg/shape"
 )
 
 // Formats of manifests. Newer ones are refused.
@@ -68,7 +67,7 @@ type Manifest struct {
 	Files       []File
 	DeadLetters []DeadLetter        // by ascending offset
 	Ahead       map[string]*Offsets // per table: what is flushed at NextLow and above; no empty sets
-	Shapes      *shape.Summary      // what the events of its rows have, each once; nil = nobody noted it
+	Shapes      []byte              // what the events of its rows have, each once, as the codec packs it; nil = nobody noted it
 
 	// What a person gave up with this flush, nil = nothing (I12).
 	Lost  *Offsets // records that some table will never have, of this flush or an earlier one; they count as flushed

@@ -104,11 +104,13 @@ func TestViews(t *testing.T) {
 	require.NoError(t, s.glue.CreateTable(t.Context(), glue.Table{Database: s.cfg.Database, Name: "theirs", Type: "EXTERNAL_TABLE"}))
 	s.start()
 	m := s.manifest(0, 1, "s1")
-	m.Shapes = &shape.Summary{Events: map[shape.Event]*shape.Seen{
+	packed, err := codec.PackShapes(&shape.Summary{Events: map[shape.Event]*shape.Seen{
 		{Type: "track", Name: "Theirs"}:    {Events: 3},
 		{Type: "track", Name: "Bought It"}: {Events: 2, Properties: map[string]*shape.Counts{"n": {shape.Integer: 2}}},
 		{Type: "track", Name: "rare"}:      {Events: 1},
-	}}
+	}})
+	require.NoError(t, err)
+	m.Shapes = packed
 	body, err := codec.EncodeManifest(m)
 	require.NoError(t, err)
 	require.NoError(t, s.store.Put(t.Context(), m.Key, body))

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"weir/pkg/flush/codec"
 	"weir/pkg/shape"
 )
 
@@ -49,7 +50,9 @@ func TestManifestsTellOfShapes(t *testing.T) {
 	}
 	sum := new(shape.Summary)
 	for _, m := range w.manifests() {
-		sum.Merge(m.Shapes, shape.Limits{Events: 10, Properties: 10, Total: 100})
+		seen, err := codec.UnpackShapes(m.Shapes)
+		require.NoError(t, err)
+		sum.Merge(seen, shape.Limits{Events: 10, Properties: 10, Total: 100})
 	}
 	require.Equal(t, shape.Unnoted{}, sum.Unnoted)
 	got := map[string]map[string]int64{}

@@ -13,8 +13,9 @@ import (
 // mostShapes bounds what the shapes of a manifest may unpack to, in bytes: some ten times what a sink's limits allow.
 const mostShapes = 16 << 20
 
-// encodeShapes writes nothing where nothing is known. Names repeat from event to event: compressed they take a fifth.
-func encodeShapes(s *shape.Summary) ([]byte, error) {
+// PackShapes makes what a manifest keeps of what its events have: nothing where nothing is known. Names repeat from event to
+// event: compressed they take a fifth. Most readers of manifests do not look inside.
+func PackShapes(s *shape.Summary) ([]byte, error) {
 	if s.Empty() {
 		return nil, nil
 	}
@@ -33,31 +34,32 @@ func encodeShapes(s *shape.Summary) ([]byte, error) {
 	}
 	plain, err := proto.MarshalOptions{Deterministic: true}.Marshal(p)
 	if err != nil {
-		return nil, fmt.Errorf("shapes: %w", err)
+		return nil, fmt.Errorf("pack the shapes of events: %w", err)
 	}
 	packer, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1<<18), zstd.WithEncoderCRC(false))
 	if err != nil {
-		return nil, fmt.Errorf("shapes: %w", err)
+		return nil, fmt.Errorf("pack the shapes of events: %w", err)
 	}
 	return packer.EncodeAll(plain, nil), nil
 }
 
-func decodeShapes(packed []byte) (*shape.Summary, error) {
+// UnpackShapes is the inverse of PackShapes; nil where nothing is known.
+func UnpackShapes(packed []byte) (*shape.Summary, error) {
 	if len(packed) == 0 {
 		return nil, nil
 	}
 	unpacker, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(mostShapes))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("unpack the shapes of events: %w", err)
 	}
 	defer unpacker.Close()
 	plain, err := unpacker.DecodeAll(packed, nil)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("unpack the shapes of events: %w", err)
 	}
 	var p flushv1.Shapes
 	if err := proto.Unmarshal(plain, &p); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("unpack the shapes of events: %w", err)
 	}
 	s := &shape.Summary{Unnoted: shape.Unnoted{Events: p.UnnotedEvents, Values: p.UnnotedValues}}
 	for _, e := range p.Events {

@@ -204,9 +204,13 @@ func manifest(partition int32, seq uint64, days int, sources ...string) *flush.M
 		}
 	}
 	m.Key = o.ManifestKey(seq, m.FlushID)
-	m.Shapes = &shape.Summary{Events: map[shape.Event]*shape.Seen{
+	packed, err := codec.PackShapes(&shape.Summary{Events: map[shape.Event]*shape.Seen{
 		{Type: "track", Name: "E"}: {Events: 1, Properties: map[string]*shape.Counts{fmt.Sprintf("p%d", seq%3): {shape.Text: 1}}},
-	}}
+	}})
+	if err != nil {
+		panic(err)
+	}
+	m.Shapes = packed
 	return m
 }
 

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"weir/pkg/flush"
+	"weir/pkg/flush/codec"
 	"weir/pkg/lake"
 	reader "weir/pkg/ledger"
 	"weir/pkg/ledger/sums"
@@ -70,9 +72,22 @@ func (k *Keeper) again(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		batch.Add(m, f)
+		if err := add(batch, m, f); err != nil {
+			return err
+		}
 	}
 	return k.make(ctx, batch)
+}
+
+// add puts a flush into the batch, with what its events have.
+func add(b *journal.Batch, m *flush.Manifest, f journal.Flush) error {
+	seen, err := codec.UnpackShapes(m.Shapes)
+	if err != nil {
+		return fmt.Errorf("%s: %w", m.Key, err)
+	}
+	b.Add(m, f)
+	b.Learn(seen)
+	return nil
 }
 
 // whole tells whether everything of the batch is there.

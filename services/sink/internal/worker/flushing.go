@@ -9,6 +9,7 @@ import (
 
 	"weir/pkg/event"
 	"weir/pkg/flush"
+	"weir/pkg/flush/codec"
 	"weir/pkg/shape"
 	"weir/services/sink/internal/cut"
 )
@@ -84,8 +85,10 @@ func (w *Worker) cut(ctx context.Context, t cut.Trigger, take, rest []*file) flu
 	for i, t := range take {
 		c.Columns, tallies[i] = max(c.Columns, t.columns), &t.shapes
 	}
-	c.Shapes = shape.Of(shapes, tallies...)
 	w.learner.Renew()
+	if c.Shapes, err = codec.PackShapes(shape.Of(shapes, tallies...)); err != nil {
+		return w.broken(ctx, err)
+	}
 	eff := w.drive(ctx, w.machine.Cut(c))
 	w.flushing = nil
 	w.forget(take, rest)

@@ -53,7 +53,6 @@ func (b *Batch) Moved() bool { return len(b.positions) > 0 }
 func (b *Batch) Add(m *flush.Manifest, f Flush) {
 	b.Flushes = append(b.Flushes, f)
 	b.pass(m.Owner(), flush.Link{Seq: m.Seq, Manifest: m.Key})
-	b.Shapes.Merge(m.Shapes, shapes)
 	for i := range m.Files {
 		file := &m.Files[i]
 		if slices.Contains(f.Dropped, file.Key) {
@@ -70,6 +69,9 @@ func (b *Batch) Add(m *flush.Manifest, f Flush) {
 		b.files++
 	}
 }
+
+// Learn counts in what the events of a flush have; nil is nothing.
+func (b *Batch) Learn(seen *shape.Summary) { b.Shapes.Merge(seen, shapes) }
 
 // pass notes how far a partition has come.
 func (b *Batch) pass(owner lake.Owner, l flush.Link) {
