@@ -200,6 +200,7 @@ func (l *Lake) answer(ctx context.Context, p *Plan, sink rows.Sink, result *Resu
 			paths = append(paths, p.files...)
 		}
 	}
+	views = append(views, p.viewsSQL()...)
 	part, err := newFile(p.question.To)
 	if err != nil {
 		return err
