@@ -72,7 +72,8 @@ var roles = map[string]role{
 	"sink":    {[]string{"sink"}, []string{"weir/services/sink.Run"}},
 	"catalog": {[]string{"catalog"}, []string{"weir/services/catalog.Run"}},
 	"analyst": {[]string{"analyst"}, []string{
-		command + "queryCommand).run", command + "tablesCommand).run", command + "partitionsCommand).run", command + "historyCommand).run",
+		command + "queryCommand).run", command + "tablesCommand).run", command + "schemaCommand).run", command + "ddlCommand).run",
+		command + "partitionsCommand).run", command + "historyCommand).run",
 	}},
 	"jobs-runtime":       {[]string{"jobs-runtime"}, nil},
 	"jobs-runtime-trust": {[]string{"jobs-runtime-trust"}, nil},
@@ -83,7 +84,8 @@ var roles = map[string]role{
 	"register": {[]string{"register"}, []string{command + "registerCommand).run"}},
 	"operator": {[]string{"operator"}, []string{
 		command + "reconcileCommand).run", command + "repairCommand).run", command + "recoverCommand).run", command + "verifyCommand).run",
-		command + "tablesCommand).run", command + "partitionsCommand).run", command + "historyCommand).run",
+		command + "tablesCommand).run", command + "schemaCommand).run", command + "ddlCommand).run",
+		command + "partitionsCommand).run", command + "historyCommand).run",
 	}},
 	"kms-write": {[]string{"kms-write"}, nil},
 	"kms-read":  {[]string{"kms-read"}, nil},
