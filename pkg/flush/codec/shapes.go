@@ -36,7 +36,7 @@ func PackShapes(s *shape.Summary) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("pack the shapes of events: %w", err)
 	}
-	packer, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1<<18), zstd.WithEncoderCRC(false))
+	packer, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1<<17), zstd.WithEncoderCRC(false))
 	if err != nil {
 		return nil, fmt.Errorf("pack the shapes of events: %w", err)
 	}
