@@ -11,6 +11,8 @@
 
 ADD FILES ${hivevar:jobs}/weirevent.py ${hivevar:jobs}/weirhive.py;
 
+-- The script's environment has the job's settings, of which the list of folders may be longer than a program can be given.
+SET hive.script.operator.truncate.env=true;
 SET hive.exec.dynamic.partition.mode=nonstrict;
 SET hive.exec.max.dynamic.partitions=1000000;
 SET hive.exec.max.dynamic.partitions.pernode=1000000;

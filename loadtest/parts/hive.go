@@ -11,15 +11,16 @@ import (
 	"strings"
 )
 
-// HiveVersion is that of EMR 7. Around it stands the Hadoop with which Spark reads S3 too.
+// Versions of EMR 7: Hive, and its engine. Around them stands the Hadoop with which Spark reads S3 too.
 const (
 	HiveVersion  = "3.1.3"
+	TezVersion   = "0.10.2"
 	openxVersion = "1.3.9-e.12"
 )
 
 // Two of Hive's dependencies are not to be had from Maven's own repository, and Hive does without; the rest of the exclusions
 // are what only other storages need.
-const hivePom = `<project xmlns="http://maven.apache.org/POM/4.0.0">
+var hivePom = `<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
   <groupId>weir.parts</groupId><artifactId>hive</artifactId><version>1</version>
   <dependencyManagement><dependencies>
@@ -40,7 +41,7 @@ const hivePom = `<project xmlns="http://maven.apache.org/POM/4.0.0">
     <dependency><groupId>io.starburst.openx.data</groupId><artifactId>json-serde</artifactId><version>` + openxVersion + `</version></dependency>
     <dependency><groupId>org.apache.hadoop</groupId><artifactId>hadoop-common</artifactId><version>` + HadoopVersion + `</version></dependency>
     <dependency><groupId>org.apache.hadoop</groupId><artifactId>hadoop-mapreduce-client-common</artifactId><version>` + HadoopVersion + `</version></dependency>
-    ` + s3aDependencies + `
+    ` + tezDependency("tez-dag") + tezDependency("tez-mapreduce") + tezDependency("tez-runtime-library") + s3aDependencies + `
   </dependencies>
 </project>
 `
@@ -50,8 +51,6 @@ const hadoopSite = `<configuration>
 <property><name>fs.s3a.endpoint</name><value>%[2]s</value></property>
 <property><name>fs.s3a.endpoint.region</name><value>us-east-1</value></property>
 <property><name>fs.s3a.path.style.access</name><value>true</value></property>
-<property><name>fs.s3a.access.key</name><value>%[3]s</value></property>
-<property><name>fs.s3a.secret.key</name><value>%[4]s</value></property>
 <property><name>fs.s3a.connection.ssl.enabled</name><value>false</value></property>
 <property><name>fs.s3a.directory.marker.retention</name><value>keep</value></property>
 </configuration>
@@ -66,12 +65,17 @@ const hiveSite = `<configuration>
 <property><name>hive.exec.scratchdir</name><value>%[1]s/scratch</value></property>
 <property><name>hive.exec.local.scratchdir</name><value>%[1]s/scratch</value></property>
 <property><name>hive.downloaded.resources.dir</name><value>%[1]s/resources</value></property>
-<property><name>hive.execution.engine</name><value>mr</value></property>
 <property><name>hive.async.log.enabled</name><value>false</value></property>
-<property><name>hive.exec.counters.pull.interval</name><value>100</value></property>
-<property><name>mapreduce.framework.name</name><value>local</value></property>
-<property><name>mapreduce.local.map.tasks.maximum</name><value>2</value></property>
-<property><name>mapreduce.task.io.sort.mb</name><value>64</value></property>
+<property><name>hive.execution.engine</name><value>tez</value></property>
+<property><name>hive.tez.container.size</name><value>512</value></property>
+<property><name>hive.user.install.directory</name><value>%[1]s/user</value></property>
+<property><name>hive.jar.directory</name><value>%[1]s/jars</value></property>
+<property><name>tez.local.mode</name><value>true</value></property>
+<property><name>tez.ignore.lib.uris</name><value>true</value></property>
+<property><name>tez.staging-dir</name><value>%[1]s/staging</value></property>
+<property><name>tez.runtime.optimize.local.fetch</name><value>true</value></property>
+<property><name>tez.am.inline.task.execution.max-tasks</name><value>2</value></property>
+<property><name>tez.am.sleep.time.before.exit.millis</name><value>0</value></property>
 </configuration>
 `
 
@@ -88,7 +92,7 @@ rootLogger.appenderRef.console.ref = console
 // A command of a cluster, as a script: which java, what it opens of itself to reflection, the folders of the part and of the
 // settings, the class.
 const hiveCommand = `#!/bin/sh
-%[5]sexec %[1]q -Xmx1g -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Duser.timezone=${TZ:-UTC} %[2]s -cp %[3]q/classes weir.parts.HiveMain %[3]q %[3]q/classes:%[4]q %[6]s "$@"
+%[5]sexec %[1]q -Xmx768m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Duser.timezone=${TZ:-UTC} %[2]s -cp %[3]q/classes weir.parts.HiveMain %[3]q %[3]q/classes:%[4]q %[6]s "$@"
 `
 
 //go:embed HiveMain.java
@@ -96,6 +100,11 @@ var hiveMain []byte
 
 //go:embed HiveSubList.java
 var hiveSubList []byte
+
+func tezDependency(artifact string) string {
+	return "<dependency><groupId>org.apache.tez</groupId><artifactId>" + artifact + "</artifactId><version>" + TezVersion + "</version><exclusions>" +
+		"<exclusion><groupId>org.apache.hadoop</groupId><artifactId>*</artifactId></exclusion></exclusions></dependency>"
+}
 
 // HiveOptions says which S3 stands behind s3a:// addresses; files are read too.
 type HiveOptions struct {
@@ -111,7 +120,7 @@ func FetchHive(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return once(ctx, "hive-"+HiveVersion, func(ctx context.Context, dir string) error {
+	return once(ctx, "hive-"+HiveVersion+"-tez-"+TezVersion, func(ctx context.Context, dir string) error {
 		err := errors.Join(
 			os.WriteFile(filepath.Join(dir, "pom.xml"), []byte(hivePom), 0o644),
 			os.WriteFile(filepath.Join(dir, "HiveMain.java"), hiveMain, 0o644),
@@ -127,7 +136,7 @@ func FetchHive(ctx context.Context) (string, error) {
 }
 
 // hiveCommands writes a cluster's settings into o's folder and its commands, hive and hadoop, into one that it returns: a
-// metastore in Derby, jobs of MapReduce inside the command's own process.
+// metastore in Derby, and Tez inside the command's own process.
 func hiveCommands(ctx context.Context, o HiveOptions) (bin string, err error) {
 	home, err := FetchHive(ctx)
 	if err != nil {
@@ -149,7 +158,7 @@ func hiveCommands(ctx context.Context, o HiveOptions) (bin string, err error) {
 		return fmt.Appendf(nil, hiveCommand, java, strings.Join(opens, " "), home, settings, before, class)
 	}
 	return bin, errors.Join(
-		os.WriteFile(filepath.Join(settings, "core-site.xml"), fmt.Appendf(nil, hadoopSite, o.Dir, o.S3URL, o.AccessKey, o.SecretKey), 0o600),
+		os.WriteFile(filepath.Join(settings, "core-site.xml"), fmt.Appendf(nil, hadoopSite, o.Dir, o.S3URL), 0o644),
 		os.WriteFile(filepath.Join(settings, "hive-site.xml"), fmt.Appendf(nil, hiveSite, o.Dir), 0o644),
 		os.WriteFile(filepath.Join(settings, "hive-log4j2.properties"), []byte(hiveLog), 0o644),
 		os.WriteFile(filepath.Join(settings, "log4j2.properties"), []byte(hiveLog), 0o644),
@@ -164,11 +173,13 @@ func RunHive(ctx context.Context, o HiveOptions, command string, args ...string)
 	if err != nil {
 		return "", 0, err
 	}
-	path := bin + string(os.PathListSeparator) + os.Getenv("PATH")
+	env := []string{ // Hive keeps keys that stand in settings from its engine
+		"PATH=" + bin + string(os.PathListSeparator) + os.Getenv("PATH"), "AWS_ACCESS_KEY_ID=" + o.AccessKey, "AWS_SECRET_ACCESS_KEY=" + o.SecretKey,
+	}
 	if command == "hive" {
 		command = filepath.Join(bin, command)
 	}
-	out, said, code, err := toEnd(ctx, o.Dir, []string{"PATH=" + path}, append([]string{command}, args...))
+	out, said, code, err := toEnd(ctx, o.Dir, env, append([]string{command}, args...))
 	if err != nil || code == 0 {
 		return out, code, err
 	}
