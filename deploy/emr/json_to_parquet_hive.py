@@ -26,6 +26,7 @@ NAMES = Names("history")
 MANY = 400  # folders of one command
 COMMANDS = 3  # at once, each a JVM
 PARTITIONS = 100  # of one statement
+DAYS = 300  # of one run of Hive: what it keeps in its metastore, and what a run that dies has done in vain
 
 
 def arguments():
@@ -54,15 +55,19 @@ def hive(*args):
     done = subprocess.run(["hive", "-S", *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
     if done.returncode != 0:
         said = (done.stdout + done.stderr)[-8000:].decode(errors="replace")
-        raise LakeError(f"hive {' '.join(args)}: exit {done.returncode}; run the job again\n{said}")
+        zone = "; the cluster's time zone must be UTC" if "ASSERT_TRUE" in said else ""
+        raise LakeError(f"hive {args[-1]}: exit {done.returncode}{zone}. Once this is mended, run the job again\n{said}")
     return done.stdout.decode().splitlines()
 
 
-def in_parts(call, all_of_them):
+def parted(things, size):
+    return [things[i : i + size] for i in range(0, len(things), size)]
+
+
+def in_parts(call, things):
     """The lines of a call for each few of many things."""
-    parts = [all_of_them[i : i + MANY] for i in range(0, len(all_of_them), MANY)]
     with ThreadPoolExecutor(COMMANDS) as pool:
-        return [line for lines in pool.map(call, parts) for line in lines]
+        return [line for lines in pool.map(call, parted(things, MANY)) for line in lines]
 
 
 def by_folder(folders, paths):
@@ -123,8 +128,7 @@ def partitions(days):
         count = max(1, math.ceil(sum(size for here in folders.values() for _, size, _ in here) / FILE_BYTES))
         for i, folder in enumerate(folders):
             parts.append(f"PARTITION (sourceid='{source}', dt='{dt}', files={count}, folder={i}) LOCATION '{folder}'")
-    some = [parts[i : i + PARTITIONS] for i in range(0, len(parts), PARTITIONS)]
-    return "".join("ALTER TABLE weir_history_raw ADD\n" + "\n".join(few) + ";\n" for few in some)
+    return "".join("ALTER TABLE weir_history_raw ADD\n" + "\n".join(few) + ";\n" for few in parted(parts, PARTITIONS))
 
 
 def make(args, days):
@@ -187,9 +191,10 @@ def run(args):
     refused = sorted(day for day in raw if NAMES.foreign(held[day]))
     stale = sorted(day for day in raw if day not in refused and not NAMES.complete(held[day], prints[day]))
     rows, rejected = 0, 0
-    if stale:
-        rows, rejected = make(args, {day: raw[day] for day in stale})
-        publish(args, stale, prints, held)
+    for days in parted(stale, DAYS):
+        good, bad = make(args, {day: raw[day] for day in days})
+        publish(args, days, prints, held)
+        rows, rejected = rows + good, rejected + bad
     return {
         "job": "json_to_parquet_hive", "partitions": len(raw), "written": len(stale), "unchanged": len(raw) - len(stale) - len(refused),
         "rows": rows, "rejected": rejected, "ignored_folders": ignored, "refused": refused,

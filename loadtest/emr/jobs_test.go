@@ -251,11 +251,11 @@ func (r *rig) segment(all []sentEvent, more ...string) {
 
 	before := r.objects("segment/eventlogs/")
 	day := time.Date(2026, time.November, 23, 0, 0, 0, 0, time.UTC)
-	bad := "no JSON \xff\x00{\n{\"type\":\"t\"\n[1]\n"
+	bad := "no JSON \xff\x00{\n{\"type\":\"t\"\n[1]\n\n\\N\n\x01\ta\\\x02\ncarriage\rreturn\r\n"
 	late := `{"type":"track","event":"late","messageId":"late","receivedAt":"2026-11-23T10:00:00.000Z"}` + "\n"
 	r.put(fmt.Sprintf("segment-logs/source2/%d/late.gz", day.UnixMilli()), zipped(r.t, []byte(bad+late)))
 	again := r.convert(0, segments...)
-	require.Equal(r.t, []int{1, 3, 3}, []int{again.Written, again.Unchanged, again.Rejected})
+	require.Equal(r.t, []int{1, 3, 7}, []int{again.Written, again.Unchanged, again.Rejected})
 	require.Equal(r.t, events+1, r.count("select count(*) from "+r.table("segment", "true")))
 	for key, is := range r.objects("segment/eventlogs/") {
 		if !strings.Contains(key, "sourceid=source2/dt=2026-11-23/") {

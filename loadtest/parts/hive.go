@@ -183,5 +183,5 @@ func RunHive(ctx context.Context, o HiveOptions, command string, args ...string)
 	if err != nil || code == 0 {
 		return out, code, err
 	}
-	return out + string(tail(said)), code, nil
+	return out + string(said[:min(len(said), 8<<10)]), code, nil
 }
