@@ -18,7 +18,7 @@ COMMANDS = $(notdir $(patsubst %/,%,$(wildcard loadtest/cmd/*/)))
 E2E_FILES = $(shell grep -rlE --include='*_test.go' '^//go:build .*\be2e\b' pkg services loadtest)
 E2E_TESTS = $(shell sed -nE 's/^func (Test\w+).*/\1/p' $(E2E_FILES) | sort -u | paste -sd '|' -)
 
-.PHONY: build release demo test race lint fmt fuzz model sim chaos bench profile e2e proto clean
+.PHONY: build release demo test race lint fmt fuzz model sim chaos bench bench-formats profile e2e proto clean
 
 build: bin/weir $(addprefix bin/,$(COMMANDS))
 
@@ -49,13 +49,13 @@ race:
 	$(TOOL) gotestsum --format pkgname --format-hide-empty-pkg -- -race -short -timeout 15m ./pkg/... ./services/...
 
 lint:
-	@bad="$$($(TOOL) gofumpt -l pkg services loadtest proto)"; test -z "$$bad" || { echo "not formatted, run make fmt:"; echo "$$bad"; exit 1; }
+	@bad="$$($(TOOL) gofumpt -l pkg services loadtest deploy proto)"; test -z "$$bad" || { echo "not formatted, run make fmt:"; echo "$$bad"; exit 1; }
 	go vet -tags '$(TAGS) e2e' ./...
 	go vet ./...
 	$(TOOL) golangci-lint run
 
 fmt:
-	$(TOOL) gofumpt -w pkg services loadtest
+	$(TOOL) gofumpt -w pkg services loadtest deploy
 
 # Each fuzz target for a while; the corpora in testdata run in `make test`.
 fuzz:
@@ -77,10 +77,16 @@ chaos: build
 	bin/weirchaos loadtest/scenarios/$(SCENARIO).yaml
 
 # weir and its references in one run, built as a release is: tables, and bench.json. ONLY=gateway measures the rows whose
-# names begin so.
+# names begin so; LONG=10m keeps the gateway on half load for so long besides, and looks at its memory.
 bench: export GOAMD64 ?= v3
 bench:
-	go run -tags '$(TAGS)' -pgo=$(PGO) ./loadtest/cmd/weirbench $(if $(ONLY),-only '$(ONLY)')
+	go run -tags '$(TAGS)' -pgo=$(PGO) ./loadtest/cmd/weirbench $(if $(ONLY),-only '$(ONLY)') $(if $(LONG),-long '$(LONG)')
+
+# The same events as JSON lines, gzip and Parquet: time, bytes and Athena's price of four questions, by DuckDB and, where it
+# can be had, by Trino. The page and its picture go to OUT; NOTE is what the page says of the machine.
+EVENTS ?= 1000000
+bench-formats:
+	go run -tags '$(TAGS)' ./loadtest/cmd/weirformats -events $(EVENTS) $(if $(OUT),-out '$(OUT)') $(if $(NOTE),-note '$(NOTE)')
 
 # What the compiler is told of how weir runs: the sink's and the gateway's profiles under the benchmark's load, made anew
 # now and then.

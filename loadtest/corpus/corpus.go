@@ -5,6 +5,7 @@
 package corpus
 
 import (
+	"iter"
 	"math/bits"
 	"math/rand/v2"
 	"strconv"
@@ -13,12 +14,33 @@ import (
 
 // Generate makes n events.
 func Generate(seed uint64, n int) [][]byte {
-	g := &generator{rng: rand.New(rand.NewPCG(seed, 0x77656972)), clock: epoch}
+	g := newGenerator(seed)
 	events := make([][]byte, n)
 	for i := range events {
 		events[i] = g.event()
 	}
 	return events
+}
+
+// Event is one event and when it happened, which is its timestamp.
+type Event struct {
+	At   time.Time
+	JSON []byte
+}
+
+// Over makes n events that happen one after the other from start on, over span give or take a hundredth. They are made as
+// they are taken.
+func Over(seed uint64, n int, start time.Time, span time.Duration) iter.Seq2[int, Event] {
+	return func(yield func(int, Event) bool) {
+		g := newGenerator(seed)
+		g.clock, g.tick = start, span*2/time.Duration(n*(1+mostTicks))
+		for i := range n {
+			text := g.event()
+			if !yield(i, Event{At: g.clock, JSON: text}) {
+				return
+			}
+		}
+	}
 }
 
 // SourceOf is the source id of the ith event when there are so many sources: the first sends half of all events, the
@@ -27,8 +49,10 @@ func SourceOf(i, sources int) string {
 	return "source" + strconv.Itoa(bits.TrailingZeros(uint(i+1))%sources+1)
 }
 
-// people is how many persons there are.
-const people = 50_000
+const (
+	people    = 50_000 // how many persons there are
+	mostTicks = 40     // between two events; one at least
+)
 
 // epoch is when the first event happens.
 var epoch = time.Date(2026, time.March, 2, 9, 0, 0, 0, time.UTC)
@@ -36,15 +60,20 @@ var epoch = time.Date(2026, time.March, 2, 9, 0, 0, 0, time.UTC)
 type generator struct {
 	rng    *rand.Rand
 	clock  time.Time
+	tick   time.Duration
 	b      []byte
 	comma  bool
 	person uint64
 }
 
+func newGenerator(seed uint64) *generator {
+	return &generator{rng: rand.New(rand.NewPCG(seed, 0x77656972)), clock: epoch, tick: time.Millisecond}
+}
+
 func (g *generator) event() []byte {
 	g.b, g.comma = g.b[:0], false
 	g.person = g.rng.Uint64N(people) * g.rng.Uint64N(people) / people // few send much, many send little
-	g.clock = g.clock.Add(time.Duration(1+g.rng.IntN(40)) * time.Millisecond)
+	g.clock = g.clock.Add(time.Duration(1+g.rng.IntN(mostTicks)) * g.tick)
 	g.open("")
 	switch p := g.rng.IntN(100); {
 	case p < 58:

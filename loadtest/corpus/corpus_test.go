@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -76,4 +77,19 @@ func TestSourcesAreSkewed(t *testing.T) {
 	require.Len(t, count, 4)
 	require.Greater(t, count["source1"], 512)
 	require.Greater(t, count["source2"], count["source4"])
+}
+
+func TestEventsOverSomeDays(t *testing.T) {
+	const n = 5_000
+	start, span := time.Date(2026, time.March, 1, 0, 0, 0, 0, time.UTC), 72*time.Hour
+	var last time.Time
+	for i, e := range Over(1, n, start, span) {
+		require.True(t, e.At.After(last))
+		last = e.At
+		var decoded struct{ Timestamp time.Time }
+		require.NoError(t, json.Unmarshal(e.JSON, &decoded))
+		require.Equal(t, e.At.Truncate(time.Millisecond), decoded.Timestamp)
+		require.Less(t, i, n)
+	}
+	require.InEpsilon(t, span, last.Sub(start), 0.02)
 }

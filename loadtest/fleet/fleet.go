@@ -35,8 +35,9 @@ type World struct {
 	Secret  string
 	Sources string // the text of sources.yaml
 
-	Kafka []string // flags with which the processes reach Kafka; empty = plainly, at Broker
-	Env   []string // of every process, beside the credentials
+	Kafka []string            // flags with which the processes reach Kafka; empty = plainly, at Broker
+	Env   []string            // of every process, beside the credentials
+	EnvOf map[string][]string // of single processes, over all other: gateway, sink-0, sink-1, catalog
 
 	// Dynamic makes the second sink a dynamic group member. The embedded Kafka starts no session timer for a member
 	// whose connection is gone when its JoinGroup is answered: such a member, killed while it joins, would hold its
@@ -107,6 +108,7 @@ func New(w World) (*Fleet, error) {
 		f.members[2].env = nil
 	}
 	for _, m := range f.members {
+		m.env = append(m.env, w.EnvOf[m.name]...)
 		if err := f.start(m); err != nil {
 			return nil, errors.Join(err, f.Stop())
 		}

@@ -176,6 +176,12 @@ func sparkPython(ctx context.Context, o SparkOptions) (python string, env []stri
 	}, nil
 }
 
+// SparkEnvironment is with what a spark-submit that somebody else starts finds Spark, and o's settings.
+func SparkEnvironment(ctx context.Context, o SparkOptions) ([]string, error) {
+	_, env, err := sparkPython(ctx, o)
+	return env, err
+}
+
 // SubmitSpark runs a job as spark-submit does, in a session of its own that is o's, and returns what it printed and the code
 // it exited with; an error is one that kept it from ending by itself. Modules beside the script are found, as those of
 // --py-files are.

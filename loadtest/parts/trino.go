@@ -59,7 +59,8 @@ var trinoJVM = []string{
 type TrinoOptions struct {
 	Dir, GlueURL, S3URL, AccessKey, SecretKey string
 
-	Hive string // more lines of the catalog's settings
+	Hive   string // more lines of the catalog's settings
+	Athena bool   // the catalog is there once more under the name that it has in Athena, which views hold on to
 }
 
 // Trino is one single-node Trino with a `hive` catalog over Glue: the stand-in for Athena, whose engine it is.
@@ -138,7 +139,11 @@ func writeTrinoSettings(o TrinoOptions, port int) error {
 		return fmt.Errorf("make trino's folder: %w", err)
 	}
 	hive := fmt.Sprintf(trinoHive, o.GlueURL, o.S3URL, o.AccessKey, o.SecretKey) + o.Hive
-	return errors.Join(
+	var again error
+	if o.Athena {
+		again = os.WriteFile(filepath.Join(etc, "catalog", "awsdatacatalog.properties"), []byte(hive), 0o600)
+	}
+	return errors.Join(again,
 		os.WriteFile(filepath.Join(etc, "config.properties"), fmt.Appendf(nil, trinoConfig, port), 0o644),
 		os.WriteFile(filepath.Join(etc, "catalog", "hive.properties"), []byte(hive), 0o600))
 }

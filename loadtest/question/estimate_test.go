@@ -16,47 +16,41 @@ import (
 
 	"weir/loadtest/fleet"
 	"weir/loadtest/parts"
+	"weir/pkg/lake"
+	"weir/pkg/ledger/sums"
 	"weir/services/query/dialect"
 )
 
-// tenQueries are what analysts ask. Where there is a reason why an engine reads another amount than the estimate, its
-// figure is how many times the estimate that may be; 0 = within a tenth.
-var tenQueries = []struct {
-	sql           string
-	trino, duckdb float64
-	reason        string
-}{
-	{"select type, count(messageid) from eventlogs where sourceid = 'source1' and dt = '2026-11-21' group by 1", 0, 0, ""},
-	{"select count(distinct userid) from eventlogs where dt >= '2026-11-22'", 0, 0, ""},
-	{"select max(element_at(properties, 'revenue')) from eventlogs where sourceid = 'source2'", 0, 0, ""},
-	{"select max(messageid), max(userid), max(event) from eventlogs where dt between '2026-11-20' and '2026-11-22'", 0, 0, ""},
-	{"select avg(cast(element_at(properties, 'revenue') as double)), max(userid) from eventlogs where dt = '2026-11-20'", 0, 0, ""},
-	{"select count(*), max(messageid) from eventlogs where cast(dt as date) > date '2026-11-21'", 0, 2.1, "DuckDB by itself leaves out no file by a cast of dt; the planner of weir query does"},
-	{"select max(json_extract_scalar(element_at(context, 'page'), '$.url')) from eventlogs where dt = '2026-11-23'", 0, 0, ""},
-	{"select max(a.userid), min(b.messageid) from eventlogs a join eventlogs b on a.kafkaoffset = b.kafkaoffset where a.dt = '2026-11-20' and " +
-		"b.dt = '2026-11-20' and a.sourceid = 'source1' and b.sourceid = 'source1'", 0, 0, ""},
-	{"select count(userid) from eventlogs where dt = '2026-11-22' and messageid = 'nobody'", 1.1, 1.1, "statistics and the Bloom filter spare it"},
-	{"select userid from eventlogs where dt = '2026-11-22' limit 10", 1.1, 1.1, "LIMIT ends it early"},
-}
-
-// What is estimated, beside what Trino and DuckDB read: within a tenth, or else for the reason that stands beside the
-// query. Trino is told not to read across gaps between columns and not to take small files whole, which it does for speed
+// What is estimated, from footers and from the catalog's ledger, beside what Trino and DuckDB read: within a tenth, or else
+// for the reason that stands beside the query. Trino is told not to read across gaps between columns and not to take small files whole, which it does for speed
 // where chunks are smaller than a megabyte.
 func TestEstimatesAreWhatEnginesRead(t *testing.T) {
-	w, trino := startTrino(t)
+	w, known, trino := startTrino(t)
 	trino.Session = "hive.parquet_small_file_threshold=0B"
 	files := filepath.Join(w.Dir, "s3", "data", "weir", "lake", "eventlogs")
 	engine := openMeasured(t, files)
-	t.Logf("%10s %10s %10s", "estimate", "trino", "duckdb")
-	for _, q := range tenQueries {
-		want, basis := estimated(t, w, q.sql)
-		require.Equal(t, "footers of all objects", basis)
+	footers := make([]int64, len(tenQueries))
+	for i, q := range tenQueries {
+		said := estimatedIn(t, w, q.sql)
+		require.Equal(t, "footers of all objects", said.Basis)
+		footers[i] = said.Bytes
+	}
+	putLedger(t, w, known)
+	t.Logf("%10s %10s %10s %10s", "footers", "ledger", "trino", "duckdb")
+	for i, q := range tenQueries {
+		said := estimatedIn(t, w, q.sql)
+		require.Equal(t, "the catalog's ledger", said.Basis)
+		ledger := said.Bytes
+		require.InEpsilon(t, footers[i], ledger, 0.1, q.sql)
 		_, there, err := trino.Measure(t.Context(), "weir", q.sql)
 		require.NoError(t, err)
 		here := engine.bytes(t, q.sql)
-		t.Logf("%10d %10d %10d %+6.1f%% %+6.1f%%  %s  %s", want, there, here, percent(want, there), percent(want, here), q.sql, q.reason)
-		requireRead(t, want, there, q.trino, "Trino: "+q.sql)
-		requireRead(t, want, here, q.duckdb, "DuckDB: "+q.sql)
+		t.Logf("%10d %10d %10d %10d  of the ledger's %+6.1f%% %+6.1f%%  %s  %s", footers[i], ledger, there, here,
+			percent(ledger, there), percent(ledger, here), q.sql, q.reason)
+		for _, want := range []int64{footers[i], ledger} {
+			requireRead(t, want, there, q.trino, "Trino: "+q.sql)
+			requireRead(t, want, here, q.duckdb, "DuckDB: "+q.sql)
+		}
 	}
 }
 
@@ -71,7 +65,7 @@ func requireRead(t *testing.T, want, read int64, most float64, what string) {
 
 // Each macro that stands in for a function of Athena's engine gives what that engine gives.
 func TestMacrosOnTrino(t *testing.T) {
-	_, trino := startTrino(t)
+	_, _, trino := startTrino(t)
 	for _, e := range dialect.Examples() {
 		rows, err := trino.Query(t.Context(), "weir", "select cast("+e.SQL+" as varchar)")
 		require.NoError(t, err, e.SQL)
@@ -87,10 +81,8 @@ func TestMacrosOnTrino(t *testing.T) {
 	}
 }
 
-func percent(want, got int64) float64 { return 100 * (float64(got)/float64(max(want, 1)) - 1) }
-
 // startTrino puts the lake down and starts Trino over it.
-func startTrino(t *testing.T) (fleet.World, *parts.Trino) {
+func startTrino(t *testing.T) (fleet.World, map[lake.Day][]sums.Sum, *parts.Trino) {
 	t.Helper()
 	_, err := parts.FetchTrino(t.Context())
 	parts.Need(t, "trino", err)
@@ -109,14 +101,14 @@ func startTrino(t *testing.T) (fleet.World, *parts.Trino) {
 	require.NoError(t, err)
 	t.Cleanup(moto.Stop)
 	w.S3URL, w.GlueURL = gateway.URL, moto.URL
-	putLake(t, w)
+	known := putLake(t, w)
 	trino, err := parts.StartTrino(t.Context(), parts.TrinoOptions{
 		Dir: filepath.Join(dir, "trino"), GlueURL: w.GlueURL, S3URL: w.S3URL, AccessKey: w.Access, SecretKey: w.Secret,
 		Hive: "parquet.max-merge-distance=0B\n",
 	})
 	require.NoError(t, err)
 	t.Cleanup(trino.Stop)
-	return w, trino
+	return w, known, trino
 }
 
 // measured is a DuckDB whose reads of files are counted. Its own profile counts none of those that its reader makes ahead

@@ -5,7 +5,6 @@ package question
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -20,7 +19,7 @@ import (
 	"weir/pkg/event"
 	"weir/pkg/glue"
 	"weir/pkg/lake"
-	"weir/pkg/s3"
+	"weir/pkg/ledger/sums"
 )
 
 // Shape of the lake that is put down without a pipeline: each file has some row groups and some megabytes.
@@ -34,14 +33,13 @@ const (
 // lakeDay is the first of its days.
 var lakeDay = time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC)
 
-// putLake registers eventlogs and puts one file into each of its partitions, as the sink writes them.
-func putLake(t *testing.T, w fleet.World) {
+// putLake registers eventlogs and puts one file into each of its partitions, as the sink writes them. It returns what the
+// catalog would add up of them.
+func putLake(t *testing.T, w fleet.World) (known map[lake.Day][]sums.Sum) {
 	t.Helper()
+	known = map[lake.Day][]sums.Sum{}
 	ctx := context.Background()
-	location, err := lake.ParseLocation(fleet.LakeURL)
-	require.NoError(t, err)
-	store, err := s3.Open(ctx, s3.Config{Lake: location, Endpoint: w.S3URL, Region: "us-east-1", AccessKey: w.Access, SecretKey: w.Secret}, nil)
-	require.NoError(t, err)
+	store := storeOf(t, w)
 	require.NoError(t, store.CreateBucket(ctx))
 	catalog, err := glue.Open(ctx, glue.Config{Endpoint: w.GlueURL, Region: "us-east-1", AccessKey: w.Access, SecretKey: w.Secret}, nil)
 	require.NoError(t, err)
@@ -52,7 +50,8 @@ func putLake(t *testing.T, w fleet.World) {
 	for source := range lakeSources {
 		for day := range lakeDays {
 			p := lake.Partition{Table: table.Name, SourceID: fmt.Sprintf("source%d", source+1), Day: lake.DayOf(lakeDay.AddDate(0, 0, day))}
-			body := lakeFile(t, chance, table, p)
+			body, sum := lakeFile(t, chance, table, p)
+			known[p.Day] = append(known[p.Day], sum)
 			require.NoError(t, store.PutFileIfAbsent(ctx, p.Dir(table)+"/0195-0.parquet", "application/vnd.apache.parquet", body))
 			items, err := catalog.BatchCreatePartition(ctx, "weir", table.Name, []glue.Partition{{
 				Values: []string{p.SourceID, p.Day.String()}, Location: fleet.LakeURL + "/" + p.Dir(table) + "/", Format: glueTable(table).Format,
@@ -60,6 +59,20 @@ func putLake(t *testing.T, w fleet.World) {
 			require.NoError(t, err)
 			require.Empty(t, items)
 		}
+	}
+	return known
+}
+
+// putLedger puts down what the catalog's ledger adds up, where weir query looks for it.
+func putLedger(t *testing.T, w fleet.World, known map[lake.Day][]sums.Sum) {
+	t.Helper()
+	store := storeOf(t, w)
+	for at, list := range known {
+		var day sums.Day
+		day.Apply(1, list)
+		body, err := day.Encode()
+		require.NoError(t, err)
+		require.NoError(t, store.Put(t.Context(), lake.SumsKey("weir", at), body))
 	}
 }
 
@@ -83,7 +96,7 @@ func glueTable(table lake.Table) glue.Table {
 	return g
 }
 
-func lakeFile(t *testing.T, chance *rand.Rand, table lake.Table, p lake.Partition) []byte {
+func lakeFile(t *testing.T, chance *rand.Rand, table lake.Table, p lake.Partition) ([]byte, sums.Sum) {
 	t.Helper()
 	layout, err := columnar.NewLayout(table.Schema, columnar.Options{RowGroupRows: lakeGroups, PageRows: lakeGroups})
 	require.NoError(t, err)
@@ -104,7 +117,11 @@ func lakeFile(t *testing.T, chance *rand.Rand, table lake.Table, p lake.Partitio
 		require.NoError(t, file.Append(&r, &view))
 	}
 	require.NoError(t, file.Close())
-	return body.Bytes()
+	sum := sums.Sum{Partition: p, Files: 1, Rows: file.Rows(), Bytes: int64(body.Len()), Columns: map[string]int64{}}
+	for _, c := range file.ColumnBytes() {
+		sum.Columns[c.Name] = c.Bytes
+	}
+	return body.Bytes(), sum
 }
 
 // weir runs a command of the program against the world, with env beside the world's own.
@@ -119,17 +136,10 @@ func weir(t *testing.T, w fleet.World, env []string, args ...string) (out, errs 
 	return stdout.String(), stderr.String(), err
 }
 
-// estimated is what weir query --estimate says.
-func estimated(t *testing.T, w fleet.World, sql string) (bytes int64, basis string) {
+// estimatedIn is what weir query --estimate says without a fleet.
+func estimatedIn(t *testing.T, w fleet.World, sql string) estimated {
 	t.Helper()
 	out, errs, err := weir(t, w, nil, "query", "--local", "--estimate", "--output", "json", "--lake", fleet.LakeURL, sql)
 	require.NoError(t, err, errs)
-	var lines []struct {
-		Table, Basis string
-		Bytes        int64
-	}
-	require.NoError(t, json.Unmarshal([]byte(out), &lines), out)
-	last := lines[len(lines)-1]
-	require.Equal(t, "total", last.Table)
-	return last.Bytes, last.Basis
+	return total(t, out)
 }

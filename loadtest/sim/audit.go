@@ -51,6 +51,7 @@ func (w *World) audit() {
 		{"F uploads", a.uploads},
 		{"G gate", a.gate},
 		{"H files", a.files},
+		{"I lanes", a.lanes},
 	} {
 		if err := check.do(); err != nil {
 			w.violation("audit, %s: %v", check.name, err)

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"weir/loadtest/sim/bucket"
 )
@@ -23,6 +25,21 @@ func (w *World) data(t *testing.T, dir string) bucket.Object {
 	}
 	require.Fail(t, "no object", dir)
 	return bucket.Object{}
+}
+
+// inLane writes an acknowledged event of user u3, whose lane of two is 0, with such a header, so many partitions from that of its key.
+func (w *World) inLane(t *testing.T, header string, further int, id string) {
+	t.Helper()
+	client, err := w.client(kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.DefaultProduceTopic(topicEvents))
+	require.NoError(t, err)
+	defer client.Close()
+	r := &kgo.Record{Key: []byte("alpha"), Headers: []kgo.RecordHeader{{Key: "weir-fanout", Value: []byte(header)}}}
+	r.Value = fmt.Appendf(nil, `{"type":"track","event":"E","messageId":%q,"userId":"u3"}`, id)
+	n := int(w.shape.Partitions)
+	r.Partition = int32((kgo.StickyKeyPartitioner(nil).ForTopic(topicEvents).Partition(r, n) + further) % n)
+	w.ledger.send(id, false)
+	w.ledger.told(acknowledged, id)
+	require.NoError(t, client.ProduceSync(t.Context(), r).FirstErr())
 }
 
 // The auditor notices each kind of harm, and says which.
@@ -67,6 +84,16 @@ func TestTheAuditNotices(t *testing.T) {
 		}},
 		{"a directory that Glue does not know", "Glue's table eventlogs_raw has the partitions", func(_ *testing.T, w *World) {
 			w.bucket.Put("lake/raw/sourceid=nobody/dt=1999-12-31/x", nil)
+		}},
+		{"a record in a partition that is not its lane's", "belongs to partition", func(t *testing.T, w *World) { w.inLane(t, "1/2/7", 0, "web-9/1") }},
+		{"a record of another user's lane", "is of lane", func(t *testing.T, w *World) { w.inLane(t, "1/2/7", 1, "web-9/1") }},
+		{"two fan-outs of an epoch", "has fan-outs of", func(t *testing.T, w *World) {
+			w.inLane(t, "0/1/7", 0, "web-9/1")
+			w.inLane(t, "0/2/7", 0, "web-9/2")
+		}},
+		{"a user's events in another order", "do not stand in their order", func(t *testing.T, w *World) {
+			w.inLane(t, "0/2/7", 0, "web-9/2")
+			w.inLane(t, "0/2/7", 0, "web-9/1")
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

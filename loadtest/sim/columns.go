@@ -25,7 +25,7 @@ func isColumns(key string) bool { return key == columnsKey || strings.HasPrefix(
 // columns is what was seen of the registry of columns. Guarded by watch.mu.
 type columns struct {
 	newest promote.Registry // of the versions that have had a copy: files may have been written with those
-	bodies [][]byte         // of the object that is replaced, as it was at any time
+	bodies [][]byte         // of those versions, which the object that is replaced has had too
 }
 
 // registry judges a version that files may be written with: it has all columns of those before, as they were.
@@ -33,7 +33,6 @@ func (v *watch) registry(key string, body []byte) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if key == columnsKey {
-		v.columns.bodies = append(v.columns.bodies, body)
 		return
 	}
 	r, err := promote.Decode(body)
@@ -47,6 +46,7 @@ func (v *watch) registry(key string, body []byte) {
 		return
 	}
 	v.columns.newest = settled.Registry
+	v.columns.bodies = append(v.columns.bodies, body)
 }
 
 // knownColumns refuses a manifest whose files may have columns of a version that has no copy.

@@ -187,7 +187,7 @@ func (w *World) produceInTransaction(client *kgo.Client, commit bool, records []
 	}
 }
 
-// post is a client of the gateways.
+// post is a client of a gateway, and of that one only: the order of a user's events is kept through one.
 func (w *World) post(ctx context.Context, n int) {
 	name := fmt.Sprintf("web-%d", n)
 	r := rand.New(rand.NewPCG(w.seed, uint64(300+n)))
@@ -214,7 +214,7 @@ func (w *World) post(ctx context.Context, n int) {
 			w.ledger.send(id, false)
 		}
 		batch.WriteString(`]}`)
-		w.postBatch(client, gatewayAddr(r.IntN(gateways)), sources[r.IntN(2)], batch.Bytes(), ids, bad)
+		w.postBatch(client, gatewayAddr(n%gateways), sources[r.IntN(2)], batch.Bytes(), ids, bad)
 	}
 }
 

@@ -79,7 +79,7 @@ func (w *World) run(ctx context.Context, p *process, tel *telemetry.Telemetry) e
 		c := gateway.DefaultConfig()
 		c.Config, c.Listen, c.Listener = k, gatewayAddr(p.slot), p.link.listen
 		c.Sources = filepath.Join(w.Dir, "sources.yaml")
-		c.TopicPartitions, c.TopicReplication = w.shape.Partitions, 1
+		c.TopicPartitions, c.TopicReplication, c.FanoutRate = w.shape.Partitions, 1, w.shape.FanoutRate
 		return gateway.Run(ctx, c, tel, nil)
 	}
 }

@@ -43,8 +43,8 @@ func (t *tally) page(first, n uint64) []byte {
 	fmt.Fprintf(&b, "# The simulation, seeds %d to %d\n\n", first, first+n-1)
 	fmt.Fprintf(&b, "%s, commit %s. Again: `go test ./loadtest/sim -run TestSeeds -timeout 100m -args -seed %d -seeds %d -report page.md`.\n\n",
 		time.Now().UTC().Format(time.DateOnly), commit(), first, n)
-	fmt.Fprintf(&b, "Seeds with a violation: %d. Events in Kafka %d, acknowledged %d, dead letters %d, flushes %d, files %d, virtual time %s.\n\n",
-		t.bad, t.stats.Events, t.stats.Acknowledged, t.stats.DeadLetters, t.stats.Flushes, t.stats.Files, t.stats.Virtual.Round(time.Minute))
+	fmt.Fprintf(&b, "Seeds with a violation: %d. Events in Kafka %d, acknowledged %d, of hot sources %d, dead letters %d, flushes %d, files %d, virtual time %s.\n\n",
+		t.bad, t.stats.Events, t.stats.Acknowledged, t.stats.Laned, t.stats.DeadLetters, t.stats.Flushes, t.stats.Files, t.stats.Virtual.Round(time.Minute))
 	b.WriteString("A run is whole when afterwards every acknowledged event stands once, in the table and in the raw copy, Glue lists what is\n")
 	b.WriteString("published, and no upload is left that somebody could have aborted.\n\n| fault | times | runs | whole after |\n|---|---:|---:|---:|\n")
 	for _, f := range Faults() {

@@ -23,6 +23,7 @@ import (
 	"weir/loadtest/sim/bucket"
 	"weir/pkg/embedded"
 	"weir/pkg/lake"
+	"weir/pkg/settings"
 )
 
 // Names that all processes of a run share.
@@ -62,6 +63,7 @@ type Report struct {
 // Stats say how much a run did.
 type Stats struct {
 	Events, Acknowledged, DeadLetters, Files, Flushes int
+	Laned                                             int // events of sources that are, or were, hot
 	Virtual                                           time.Duration
 }
 
@@ -71,6 +73,7 @@ func (s *Stats) add(o Stats) {
 	s.DeadLetters += o.DeadLetters
 	s.Files += o.Files
 	s.Flushes += o.Flushes
+	s.Laned += o.Laned
 	s.Virtual += o.Virtual
 }
 
@@ -122,7 +125,8 @@ type shape struct {
 	RawCodec   string
 	PartSize   int // bytes; in most runs so few that files are uploads of their own
 	Protocol   string
-	Eager      bool // members give all partitions up whenever the group changes
+	Eager      bool           // members give all partitions up whenever the group changes
+	FanoutRate settings.Bytes // of the gateways; in half of the runs so little that sources are hot
 }
 
 func newShape(r *rand.Rand) shape {
@@ -139,6 +143,7 @@ func newShape(r *rand.Rand) shape {
 		PartSize:   []int{8 << 20, 4 << 10, 1 << 10}[r.IntN(3)],
 		Protocol:   []string{"classic", "classic", "consumer"}[r.IntN(3)],
 	}
+	s.FanoutRate = []settings.Bytes{8 * settings.MiB, 512}[r.IntN(2)]
 	s.Eager = s.Protocol == "classic" && r.IntN(4) == 0
 	if s.Static { // of KIP-848's static members kfake keeps those that went, for ever; fleet.TestMembership has them on Kafka
 		s.Protocol = "classic"

@@ -3,11 +3,8 @@ package athena
 import (
 	"errors"
 	"fmt"
-	"net/http"
 
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
-	"github.com/aws/smithy-go"
-	smithyhttp "github.com/aws/smithy-go/transport/http"
+	"weir/pkg/awsapi"
 )
 
 // What Athena may answer to a call. Everything else is the SDK's error, wrapped.
@@ -44,36 +41,5 @@ var domainErrors = map[string]error{
 
 // wrap turns the SDK's error into a domain error, once.
 func wrap(err error, format string, args ...any) error {
-	if err == nil {
-		return nil
-	}
-	what := fmt.Sprintf(format, args...)
-	var api smithy.APIError
-	var resp *awshttp.ResponseError
-	var send *smithyhttp.RequestSendError
-	var read *smithy.DeserializationError
-	switch {
-	case errors.As(err, &api) && domainErrors[api.ErrorCode()] != nil:
-		return &opError{what: what, domain: domainErrors[api.ErrorCode()], code: api.ErrorCode(), said: api.ErrorMessage(), sdk: err}
-	case errors.As(err, &resp) && resp.HTTPStatusCode() >= http.StatusInternalServerError:
-		return &opError{what: what, domain: ErrUnavailable, code: resp.Response.Status, said: err.Error(), sdk: err}
-	case errors.As(err, &send), errors.As(err, &read): // no answer, or half of one
-		return &opError{what: what, domain: ErrUnavailable, code: "no answer", said: err.Error(), sdk: err}
-	}
-	return fmt.Errorf("%s: %w", what, err)
+	return awsapi.Wrap(err, fmt.Sprintf(format, args...), func(code, _ string) error { return domainErrors[code] }, ErrUnavailable)
 }
-
-// opError says what was tried, what it came to and what Athena said.
-type opError struct {
-	what   string
-	domain error
-	code   string
-	said   string
-	sdk    error
-}
-
-func (e *opError) Error() string {
-	return fmt.Sprintf("%s: %v (%s: %s)", e.what, e.domain, e.code, e.said)
-}
-
-func (e *opError) Unwrap() []error { return []error{e.domain, e.sdk} }

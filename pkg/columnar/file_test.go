@@ -304,7 +304,7 @@ func TestChunks(t *testing.T) {
 	require.Empty(t, chunks["context.key_value.value"].Statistics.MaxValue, "a value as large as Kafka lets through does not belong in a footer")
 
 	ids := chunkOf(t, f, "messageid")
-	require.Positive(t, ids.BloomFilter().Size())
+	require.Equal(t, BloomBytes(ids.NumValues()), ids.BloomFilter().Size())
 	found, err := ids.BloomFilter().Check(parquet.ByteArrayValue([]byte("m-217")))
 	require.NoError(t, err)
 	require.True(t, found)

@@ -252,6 +252,12 @@ func order(pages []page, kind format.Type) format.BoundaryOrder {
 	return format.Unordered
 }
 
+// BloomBytes is what the Bloom filters of a file, or of several, take that hold so many messageids; a few dozen bytes for each
+// row group come on top.
+func BloomBytes(ids int64) int64 {
+	return int64(bloom.NumSplitBlocksOf(ids, bloomBits)) * bloom.BlockSize
+}
+
 func (f *File) writeBloom(hashes []uint64, c *format.ColumnChunk) error {
 	if len(hashes) == 0 {
 		return nil

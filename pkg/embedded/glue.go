@@ -39,6 +39,7 @@ type Glue struct {
 
 	mu     sync.Mutex
 	faults []*GlueInjection
+	unused map[net.Conn]struct{} // connections on which nothing was asked yet
 }
 
 // NewGlue makes a Glue in memory that listens nowhere: its ServeHTTP is called by whoever has the requests. It needs
@@ -53,7 +54,7 @@ func NewGlue() (*Glue, error) {
 
 // StartGlue starts the server on Addr.
 func StartGlue(o GlueOptions) (*Glue, error) {
-	g := &Glue{done: make(chan struct{})}
+	g := &Glue{done: make(chan struct{}), unused: make(map[net.Conn]struct{})}
 	if o.Dir != "" {
 		dir, err := filepath.Abs(o.Dir)
 		if err != nil {
@@ -72,7 +73,7 @@ func StartGlue(o GlueOptions) (*Glue, error) {
 		return nil, errors.Join(fmt.Errorf("start embedded Glue: %w", err), ln.Close(), g.unlock())
 	}
 	g.addr = ln.Addr().String()
-	g.server = &http.Server{Handler: g, ReadHeaderTimeout: 10 * time.Second}
+	g.server = &http.Server{Handler: g, ReadHeaderTimeout: 10 * time.Second, ConnState: g.note}
 	go g.run(ln)
 	return g, nil
 }
@@ -85,8 +86,27 @@ func (g *Glue) run(ln net.Listener) {
 // Addr is the server's address, without the scheme.
 func (g *Glue) Addr() string { return g.addr }
 
+// note keeps the connections that are unused. A client that asks several things at once dials more than it needs.
+func (g *Glue) note(c net.Conn, state http.ConnState) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if delete(g.unused, c); state == http.StateNew {
+		g.unused[c] = struct{}{}
+	}
+}
+
+// cut ends the unused connections, for which Shutdown would wait.
+func (g *Glue) cut() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for c := range g.unused {
+		_ = c.Close() // its client is told as of one that is idle
+	}
+}
+
 // Close answers what is being asked, stops, and waits for the end.
 func (g *Glue) Close() error {
+	g.server.RegisterOnShutdown(g.cut)
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	err := g.server.Shutdown(ctx)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"testing"
 	"time"
@@ -153,4 +154,16 @@ func TestGlueHoldsManyPartitions(t *testing.T) {
 		}
 	}
 	require.Equal(t, sources, found)
+}
+
+// A client may hold connections on which it has asked nothing yet: a stop does not wait for them.
+func TestGlueStopsBesideUnusedConnections(t *testing.T) {
+	g := startGlue(t, "", "127.0.0.1:0")
+	c, err := net.Dial("tcp", g.Addr())
+	require.NoError(t, err)
+	defer func() { _ = c.Close() }()
+	answer, err := http.Get("http://" + g.Addr()) // it was dialed later, so the first is known by now
+	require.NoError(t, err)
+	require.NoError(t, answer.Body.Close())
+	require.NoError(t, g.Close())
 }

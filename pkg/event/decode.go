@@ -30,7 +30,7 @@ func (v *View) walk() Reason {
 		switch f := fieldOf(key); {
 		case f == fields:
 			if value, ok := s.Skip(); ok {
-				v.Rescued.put(key, classOf(key), v.json(value))
+				v.Rescued.put(key, classOf(key), v.json(value), value.Kind)
 			}
 		case f >= context:
 			v.walkMap(f)
@@ -67,7 +67,7 @@ func (v *View) walkMap(f field) {
 			c = root.find(key, class)
 		}
 		if value, ok := v.walkChild(c); ok && !alone {
-			m.put(key, class, v.value(value))
+			m.put(key, class, v.value(value), value.Kind)
 		}
 	}
 }
@@ -157,7 +157,7 @@ func (v *View) resolveMaps() {
 // rescue keeps the value of a field that does not fit its column.
 func (v *View) rescue(f field) {
 	key := v.own(append(v.arena, f.key()...))
-	v.Rescued.put(key.B, classOf(key.B), v.json(v.last[f]))
+	v.Rescued.put(key.B, classOf(key.B), v.json(v.last[f]), v.last[f].Kind)
 }
 
 // value is a value as it stands in a string column or a map: a scalar as its text, anything else as JSON text; nil for

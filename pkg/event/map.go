@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"cmp"
 	"slices"
+
+	"weir/pkg/jsonscan"
 )
 
 // fewEntries is how many entries are searched for a duplicate one by one. Beyond, unique finds them by sorting, so that
@@ -20,19 +22,19 @@ func (m *Map) empty() {
 }
 
 // put sets a key of a class. The map is valid then.
-func (m *Map) put(key []byte, class uint, value []byte) {
+func (m *Map) put(key []byte, class uint, value []byte, kind jsonscan.Kind) {
 	m.Valid = true
 	bit := uint64(1) << (class & 63)
 	if m.seen&bit != 0 {
 		if len(m.Entries) > fewEntries {
 			m.crowded = true
 		} else if i := m.find(key); i >= 0 {
-			m.Entries[i].Value = value
+			m.Entries[i].Value, m.Entries[i].Kind = value, kind
 			return
 		}
 	}
 	m.seen |= bit
-	m.Entries = append(m.Entries, Entry{key, value})
+	m.Entries = append(m.Entries, Entry{key, value, kind})
 }
 
 // classOf tells most keys of one event apart.

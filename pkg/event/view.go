@@ -12,7 +12,10 @@ type Text struct {
 }
 
 // Entry is one key of a map column. A nil Value is NULL: the key stood there with null.
-type Entry struct{ Key, Value []byte }
+type Entry struct {
+	Key, Value []byte
+	Kind       jsonscan.Kind // of the JSON value; Invalid in a Map that no Decode has made
+}
 
 // Map is the value of a map column. Its keys are unique; their order means nothing.
 type Map struct {

@@ -20,6 +20,7 @@ type Cut struct {
 	Columns     int64  // version of the registry that knows every promoted column of the files
 	Files       []File
 	DeadLetters []DeadLetter
+	Shapes      []byte // what the events of the files' rows have, packed; the Machine does not look at it
 	// Position: every record below it is in a file of this cut, in Pending, flushed before, or a dead letter of this cut.
 	Position int64
 	Pending  []PendingFile // every open file that this cut leaves out; records of no other file are below Position
@@ -75,6 +76,7 @@ func (m *Machine) manifest(c Cut, flushed map[string]*Offsets) *Manifest {
 		Predecessor: m.state.Manifest, Low: m.state.Low, NextLow: low, LeaderEpoch: c.LeaderEpoch,
 		Bundle: c.Bundle, Columns: c.Columns, Trigger: c.Trigger, CreatedAt: c.CreatedAt,
 		Files: slices.Clone(c.Files), DeadLetters: slices.Clone(c.DeadLetters), Ahead: map[string]*Offsets{},
+		Shapes: c.Shapes,
 	}
 	slices.SortFunc(f.DeadLetters, func(a, b DeadLetter) int { return int(a.Offset - b.Offset) })
 	for table, set := range flushed {

@@ -67,6 +67,7 @@ type Manifest struct {
 	Files       []File
 	DeadLetters []DeadLetter        // by ascending offset
 	Ahead       map[string]*Offsets // per table: what is flushed at NextLow and above; no empty sets
+	Shapes      []byte              // what the events of its rows have, each once, as the codec packs it; nil = nobody noted it
 
 	// What a person gave up with this flush, nil = nothing (I12).
 	Lost  *Offsets // records that some table will never have, of this flush or an earlier one; they count as flushed

@@ -8,20 +8,11 @@ package glue
 
 import (
 	"context"
-	"fmt"
-	"net/http"
-	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/aws/retry"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
-	"github.com/aws/aws-sdk-go-v2/config"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	awsglue "github.com/aws/aws-sdk-go-v2/service/glue"
-	"github.com/aws/smithy-go/logging"
 	"github.com/aws/smithy-go/middleware"
 
-	"weir/pkg/settings"
+	"weir/pkg/awsapi"
 )
 
 // The API's limits on one call.
@@ -33,23 +24,8 @@ const (
 	MaxSegments    = 10
 )
 
-// attemptTimeout bounds one request; Glue's slowest answers take a few seconds.
-const attemptTimeout = 60 * time.Second
-
-// Config is empty in production: everything is the AWS SDK's own (AWS_REGION,
-// AWS_PROFILE, AWS_ENDPOINT_URL_GLUE, its credential chain). Where fields are
-// set they win: for the embedded parts and tests.
-type Config struct {
-	Endpoint  string // "http://127.0.0.1:7071"
-	Region    string
-	AccessKey string
-	SecretKey string
-
-	MaxAttempts int           // of one call; 0 = the SDK's 3
-	MaxBackoff  time.Duration // between them; 0 = the SDK's 20 s
-
-	Transport http.RoundTripper // sends the requests; nil = over the network
-}
+// Config says where the catalog is and how often a call is tried.
+type Config = awsapi.Config
 
 // Catalog is one account's catalog in one region.
 type Catalog struct{ client *awsglue.Client }
@@ -58,45 +34,15 @@ type Catalog struct{ client *awsglue.Client }
 // allowed. Its error is one of the AWS settings: no region, a profile that does
 // not exist.
 func Open(ctx context.Context, cfg Config, tel Observer) (*Catalog, error) {
-	loaded, err := config.LoadDefaultConfig(ctx, cfg.sdkOptions()...)
+	loaded, err := cfg.Load(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("read the AWS configuration: %w", err)
-	}
-	if loaded.Region == "" { // no request could be signed
-		return nil, settings.ErrNoRegion
+		return nil, err
 	}
 	client := awsglue.NewFromConfig(loaded, func(o *awsglue.Options) {
-		if cfg.Endpoint != "" {
-			o.BaseEndpoint = aws.String(cfg.Endpoint)
-		}
-		o.Retryer = retry.NewStandard(func(o *retry.StandardOptions) {
-			if cfg.MaxAttempts > 0 {
-				o.MaxAttempts = cfg.MaxAttempts
-			}
-			if cfg.MaxBackoff > 0 {
-				o.MaxBackoff = cfg.MaxBackoff
-			}
-		})
-		o.Logger = logging.Nop{} // what matters is in errors and attempts
-		o.HTTPClient = awshttp.NewBuildableClient().WithTimeout(attemptTimeout)
-		if cfg.Transport != nil {
-			o.HTTPClient = &http.Client{Transport: cfg.Transport, Timeout: attemptTimeout}
-		}
+		o.BaseEndpoint = cfg.BaseEndpoint(o.BaseEndpoint)
 		o.APIOptions = append(o.APIOptions, func(s *middleware.Stack) error {
 			return s.Finalize.Insert(attempts{tel}, "Retry", middleware.After)
 		})
 	})
 	return &Catalog{client: client}, nil
-}
-
-func (c Config) sdkOptions() []func(*config.LoadOptions) error {
-	var opts []func(*config.LoadOptions) error
-	if c.Region != "" {
-		opts = append(opts, config.WithRegion(c.Region))
-	}
-	if c.AccessKey != "" {
-		opts = append(opts, config.WithCredentialsProvider(
-			credentials.NewStaticCredentialsProvider(c.AccessKey, c.SecretKey, "")))
-	}
-	return opts
 }

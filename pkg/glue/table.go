@@ -37,11 +37,16 @@ type Table struct {
 	Parameters    map[string]string
 	Location      string
 	Format        Format
+	Owner         string
+	View          View
 
 	VersionID string // "" for one that was not read
 
 	raw *types.Table // as read; never changed
 }
+
+// View is the texts of a table that is a view, as engines write them; both are "" in other tables.
+type View struct{ Original, Expanded string }
 
 // PartitionIndex speeds up filters on its keys.
 type PartitionIndex struct {
@@ -147,6 +152,8 @@ func tableOf(database string, raw *types.Table) Table {
 		Description:   aws.ToString(raw.Description),
 		PartitionKeys: columnsOf(raw.PartitionKeys),
 		Parameters:    maps.Clone(raw.Parameters),
+		Owner:         aws.ToString(raw.Owner),
+		View:          View{aws.ToString(raw.ViewOriginalText), aws.ToString(raw.ViewExpandedText)},
 		VersionID:     aws.ToString(raw.VersionId),
 		raw:           raw,
 	}
@@ -167,16 +174,16 @@ func (t Table) input() *types.TableInput {
 		in.FederatedTable = r.FederatedTable
 		in.LastAccessTime = r.LastAccessTime
 		in.LastAnalyzedTime = r.LastAnalyzedTime
-		in.Owner = r.Owner
 		in.Retention = r.Retention
 		in.TargetTable = r.TargetTable
-		in.ViewExpandedText = r.ViewExpandedText
-		in.ViewOriginalText = r.ViewOriginalText
 		sd = r.StorageDescriptor
 	}
 	in.Name = aws.String(t.Name)
 	in.TableType = text(t.Type)
 	in.Description = text(t.Description)
+	in.Owner = text(t.Owner)
+	in.ViewOriginalText = text(t.View.Original)
+	in.ViewExpandedText = text(t.View.Expanded)
 	in.Parameters = t.Parameters
 	in.PartitionKeys = columnInputs(t.PartitionKeys)
 	if in.PartitionKeys == nil {

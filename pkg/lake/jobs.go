@@ -66,3 +66,6 @@ func Hidden(key string) bool {
 	}
 	return strings.HasSuffix(key, "_$folder$")
 }
+
+// JobFileKey is the key of a file that a job runs from: version is that of all the jobs' files together.
+func JobFileKey(version, name string) string { return stateDir + "jobs/" + version + "/" + name }

@@ -64,6 +64,11 @@ func LedgerKey(database string) string {
 	return CatalogDir() + EscapePathName(database) + "/ledger.json"
 }
 
+// ViewsKey is the key of what the catalog of a database knows of events' properties, and of the views that came of it.
+func ViewsKey(database string) string {
+	return CatalogDir() + EscapePathName(database) + "/views.json.zst"
+}
+
 // SumsDir is the directory of the sums of a database's ledger, with a slash at its end.
 func SumsDir(database string) string { return CatalogDir() + EscapePathName(database) + "/sums/" }
 

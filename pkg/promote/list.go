@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"weir/pkg/lake"
 )
 
 // List is the setting: paths with their types, separated by commas. The word default stands for the default list, none
@@ -72,3 +74,14 @@ func (l List) String() string {
 	}
 	return l.text
 }
+
+// DefaultType is the type that a path has in the default list.
+func DefaultType(path []string) (lake.Type, bool) {
+	at := slices.IndexFunc(defaultPaths, func(w Wanted) bool { return slices.Equal(w.Path, path) })
+	if at < 0 {
+		return 0, false
+	}
+	return defaultPaths[at].Type, true
+}
+
+var defaultPaths = DefaultList().Paths

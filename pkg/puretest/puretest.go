@@ -18,7 +18,7 @@ import (
 var impure = []string{
 	"context", "crypto/rand", "hash/maphash", "io", "log", "math/rand", "net", "os", "runtime", "sync", "syscall", "testing", "unsafe",
 	"github.com/aws", "github.com/parquet-go", "github.com/twmb", "go.opentelemetry.io", "google.golang.org",
-	"weir/pkg/athena", "weir/pkg/columnar", "weir/pkg/embedded", "weir/pkg/glue", "weir/pkg/kafka", "weir/pkg/rawcopy", "weir/pkg/s3", "weir/pkg/telemetry",
+	"weir/pkg/athena", "weir/pkg/columnar", "weir/pkg/embedded", "weir/pkg/emr", "weir/pkg/glue", "weir/pkg/kafka", "weir/pkg/rawcopy", "weir/pkg/s3", "weir/pkg/telemetry",
 	"weir/proto",
 }
 

@@ -10,7 +10,6 @@ package s3
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -20,14 +19,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
-	"github.com/aws/aws-sdk-go-v2/config"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
-	"github.com/aws/smithy-go/logging"
 	"github.com/aws/smithy-go/middleware"
 
+	"weir/pkg/awsapi"
 	"weir/pkg/lake"
-	"weir/pkg/settings"
 )
 
 // Bounds of one attempt and of the pause before the next. An attempt has no
@@ -67,12 +63,9 @@ type Store struct {
 // allowed. Addresses are path-style whenever an endpoint is set. Its error is one
 // of the AWS settings: no region, a profile that does not exist.
 func Open(ctx context.Context, cfg Config, tel Observer) (*Store, error) {
-	loaded, err := config.LoadDefaultConfig(ctx, cfg.sdkOptions()...)
+	loaded, err := awsapi.Load(ctx, cfg.Region, cfg.AccessKey, cfg.SecretKey)
 	if err != nil {
-		return nil, fmt.Errorf("read the AWS configuration: %w", err)
-	}
-	if loaded.Region == "" { // no request could be signed, and none would ever end
-		return nil, settings.ErrNoRegion
+		return nil, err
 	}
 	backoff := jitter{limit: orElse(cfg.MaxBackoff, maxBackoff)}
 	client := awss3.NewFromConfig(loaded, func(o *awss3.Options) {
@@ -81,25 +74,12 @@ func Open(ctx context.Context, cfg Config, tel Observer) (*Store, error) {
 		}
 		o.UsePathStyle = o.BaseEndpoint != nil
 		o.Retryer, o.RetryMaxAttempts = retryer(backoff), 0
-		o.Logger = logging.Nop{} // what matters is in errors and attempts
 		o.HTTPClient = newIdleClient(orElse(cfg.IdleTimeout, idleTimeout), cfg.Transport)
 		o.APIOptions = append(o.APIOptions, func(s *middleware.Stack) error {
 			return s.Finalize.Insert(attempts{tel}, "Retry", middleware.After)
 		})
 	})
 	return &Store{client: client, loc: cfg.Lake, backoff: backoff}, nil
-}
-
-func (c Config) sdkOptions() []func(*config.LoadOptions) error {
-	var opts []func(*config.LoadOptions) error
-	if c.Region != "" {
-		opts = append(opts, config.WithRegion(c.Region))
-	}
-	if c.AccessKey != "" {
-		opts = append(opts, config.WithCredentialsProvider(
-			credentials.NewStaticCredentialsProvider(c.AccessKey, c.SecretKey, "")))
-	}
-	return opts
 }
 
 // Location is where the lake is.

@@ -8,8 +8,8 @@
 // A flush passes once, in the order of its partition's seqs, whatever dies or is
 // answered late; everything it needs to know is in Glue, in the gate's memory and
 // in the flush topic, so a catalog may be started anywhere from nothing. Beside that
-// internal/ledger keeps the table of published files, from manifests and gates. It
-// writes no events and deletes nothing. Floor 4; owned by whoever operates the lake's tables.
+// internal/ledger keeps the table of published files, from manifests and gates, and
+// internal/views what events have, with a view for each. It writes no events and deletes nothing. Floor 4; owned by whoever operates the lake's tables.
 package catalog
 
 import (
@@ -32,6 +32,7 @@ import (
 	"weir/services/catalog/internal/change"
 	"weir/services/catalog/internal/follow"
 	"weir/services/catalog/internal/ledger"
+	"weir/services/catalog/internal/views"
 )
 
 // window is how far apart rounds start while the flush topic is busy: it bounds
@@ -43,6 +44,9 @@ const window = 250 * time.Millisecond
 // the follower's, and it learns of throttling only when the SDK gives up.
 const glueBackoff = time.Second
 
+// maxViews is how many views there may be: so many names are counted.
+const maxViews = 2000
+
 // Config of the catalog. Glue's and S3's own settings are the AWS SDK's.
 type Config struct {
 	Lake             string `name:"lake" default:"s3://weir/lake" help:"Where the lake is."`
@@ -50,7 +54,9 @@ type Config struct {
 	FlushTopic       string `name:"flush-topic" default:"weir.flushes" help:"The topic that tells of published flushes; created if it is missing."`
 	TopicReplication int16  `name:"topic-replication" default:"3" help:"Replicas of the topics that are created."`
 
-	LedgerEvery time.Duration `name:"ledger-every" default:"1m" help:"How often the files that were published are written into the table weir_files: each time makes an object for each day that they are of. 1s to 1h."`
+	LedgerEvery    time.Duration `name:"ledger-every" default:"1m" help:"How often the files that were published are written into the table weir_files: each time makes an object for each day that they are of. 1s to 1h."`
+	MaxViews       int           `name:"max-views" default:"500" help:"Views over events, one for each name of track calls and each type of calls: at most so many are made, those that come first. None is dropped. 0: none is made."`
+	MaxViewColumns int           `name:"max-view-columns" default:"200" help:"Typed columns of a view, one for each property: at most so many, up to 300."`
 
 	Kafka kafka.Config `embed:""`
 
@@ -63,6 +69,7 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		Lake: "s3://weir/lake", Database: "weir", FlushTopic: "weir.flushes", TopicReplication: 3, LedgerEvery: time.Minute,
+		MaxViews: 500, MaxViewColumns: 200,
 		Kafka: kafka.Config{Brokers: []string{"127.0.0.1:9092"}},
 	}
 }
@@ -81,6 +88,8 @@ func (c Config) Validate() []error {
 	f.Check(kafkaTopic.MatchString(c.FlushTopic), "flush-topic", "%q is no name for a topic: want up to 249 of A-Z, a-z, 0-9, '.', '_' and '-'", c.FlushTopic)
 	f.Check(c.TopicReplication > 0, "topic-replication", "must be at least 1")
 	f.Check(c.LedgerEvery >= time.Second && c.LedgerEvery <= time.Hour, "ledger-every", "%s is not between 1s and 1h", c.LedgerEvery)
+	f.Check(c.MaxViews >= 0 && c.MaxViews <= maxViews, "max-views", "%d is not between 0 and %d", c.MaxViews, maxViews)
+	f.Check(c.MaxViewColumns > 0 && c.MaxViewColumns <= views.MaxColumns, "max-view-columns", "%d is not between 1 and %d", c.MaxViewColumns, views.MaxColumns)
 	return append(f, c.Kafka.Validate()...)
 }
 
@@ -144,7 +153,8 @@ func follower(ctx context.Context, cfg Config, store *s3.Store, g *glue.Catalog,
 	ready()
 	s := follow.Settings{Database: cfg.Database, Lake: change.NewLake(store.Location(), tables()...), Window: window}
 	topic := follow.NewFlushTopic(client, cfg.FlushTopic, cfg.Group(), store.Location().String())
-	keeper := newKeeper(cfg, s.Lake, store, g, m)
+	shown := newViews(cfg, store, g, m)
+	keeper := newKeeper(cfg, s.Lake, store, g, m, heard(shown, m.ledgerFact))
 	tell := func(f follow.Fact) {
 		if p, ok := f.(follow.Passed); ok {
 			keeper.Passed(p.Manifest)
@@ -154,13 +164,14 @@ func follower(ctx context.Context, cfg Config, store *s3.Store, g *glue.Catalog,
 	ctx, stop := context.WithCancel(ctx)
 	var keeping sync.WaitGroup
 	keeping.Go(func() { keeper.Run(ctx) })
+	keeping.Go(func() { shown.Run(ctx) })
 	defer keeping.Wait() // what it was doing is done again by whoever starts next
 	defer stop()
 	return follow.New(s, topic, store, g, g, tell).Run(ctx)
 }
 
 // newKeeper wires the ledger beside the follower: neither waits for the other.
-func newKeeper(cfg Config, l change.Lake, store *s3.Store, g *glue.Catalog, m *metrics) *ledger.Keeper {
+func newKeeper(cfg Config, l change.Lake, store *s3.Store, g *glue.Catalog, m *metrics, tell ledger.Observer) *ledger.Keeper {
 	var keeper *ledger.Keeper
 	registrar := follow.NewRegistrar(g, g, cfg.Database, l, func(f follow.Fact) {
 		if c, ok := f.(follow.Created); ok && c.Table == lake.FilesName {
@@ -170,7 +181,7 @@ func newKeeper(cfg Config, l change.Lake, store *s3.Store, g *glue.Catalog, m *m
 	})
 	m.health.Set(string(ledger.Dependency), nil) // until something is wrong
 	s := ledger.Settings{Database: cfg.Database, Lake: l, Every: cfg.LedgerEvery}
-	keeper = ledger.New(s, store, registrar, m.ledgerFact, m.fact)
+	keeper = ledger.New(s, store, registrar, tell, m.fact)
 	return keeper
 }
 

@@ -479,10 +479,10 @@ func TestKafkaDownIsWaitedFor(t *testing.T) {
 func TestValidate(t *testing.T) {
 	require.Empty(t, DefaultConfig().Validate())
 	var faults []string
-	for _, err := range (Config{Lake: "x", Database: "A-b", FlushTopic: "a b"}).Validate() {
+	for _, err := range (Config{Lake: "x", Database: "A-b", FlushTopic: "a b", MaxViews: maxViews + 1}).Validate() {
 		faults = append(faults, strings.SplitN(err.Error(), ":", 2)[0])
 	}
-	require.Equal(t, []string{"lake", "database", "flush-topic", "topic-replication", "ledger-every", "kafka-brokers"}, faults)
+	require.Equal(t, []string{"lake", "database", "flush-topic", "topic-replication", "ledger-every", "max-views", "max-view-columns", "kafka-brokers"}, faults)
 	require.ErrorContains(t, Run(t.Context(), Config{}, telemetry.Discard()), "settings are wrong")
 }
 

@@ -9,7 +9,9 @@ import (
 
 	"weir/pkg/flush"
 	"weir/pkg/flush/codec"
+	"weir/pkg/glue"
 	"weir/pkg/lake"
+	"weir/pkg/shape"
 )
 
 // flushedOn writes a flush of one source whose rows are of a day.
@@ -91,4 +93,51 @@ func TestLedger(t *testing.T) {
 	s.start()
 	s.await("partitions registered", "table", lake.FilesName, "created", 2)
 	require.Equal(t, places, s.places())
+}
+
+// Views on real servers: they come with the counts, within the limit, and are logged, counted and found; of a name that is
+// somebody else's nothing comes but a warning.
+func TestViews(t *testing.T) {
+	s := newSunk(t)
+	s.cfg.LedgerEvery, s.cfg.MaxViews = time.Second, 3
+	require.NoError(t, s.glue.CreateDatabase(t.Context(), glue.Database{Name: s.cfg.Database}))
+	require.NoError(t, s.glue.CreateTable(t.Context(), glue.Table{Database: s.cfg.Database, Name: "theirs", Type: "EXTERNAL_TABLE"}))
+	s.start()
+	m := s.manifest(0, 1, "s1")
+	packed, err := codec.PackShapes(&shape.Summary{Events: map[shape.Event]*shape.Seen{
+		{Type: "track", Name: "Theirs"}:    {Events: 3},
+		{Type: "track", Name: "Bought It"}: {Events: 2, Properties: map[string]*shape.Counts{"n": {shape.Integer: 2}}},
+		{Type: "track", Name: "rare"}:      {Events: 1},
+	}})
+	require.NoError(t, err)
+	m.Shapes = packed
+	body, err := codec.EncodeManifest(m)
+	require.NoError(t, err)
+	require.NoError(t, s.store.Put(t.Context(), m.Key, body))
+	s.publish(m.Notification(time.Now()))
+	s.await("something of somebody else stands where a view belongs; it is left alone and there is no view", "name", "theirs")
+	s.await("a view was made", "view", "bought_it")
+
+	var views []string
+	list, err := Tables(t.Context(), s.cfg)
+	require.NoError(t, err)
+	for _, info := range list {
+		if info.View {
+			views = append(views, info.Name)
+		}
+	}
+	require.Equal(t, []string{"bought_it", "tracks"}, views)
+	look := LookConfig{Lake: s.cfg.Lake, Database: s.cfg.Database}
+	require.Empty(t, look.Validate())
+	columns, err := Schema(t.Context(), look, "bought_it")
+	require.NoError(t, err)
+	require.Equal(t, SchemaColumn{ColumnInfo{Name: "n", Type: "bigint", Comment: "properties.n", From: "properties.n"}, 2, "integer 2"}, columns[4])
+	_, err = Partitions(t.Context(), s.cfg, "bought_it")
+	require.ErrorContains(t, err, "is a view: it has the partitions of eventlogs")
+	require.Equal(t, "up", dependency(s.rig, "views").State)
+	answer := httptest.NewRecorder()
+	s.tel.MetricsHandler().ServeHTTP(answer, httptest.NewRequest("GET", "/metrics", nil))
+	require.Regexp(t, `weir_catalog_views\{kind="there"[^}]*\} 3`, answer.Body.String())
+	require.Regexp(t, `weir_catalog_views\{kind="waiting"[^}]*\} 1`, answer.Body.String())
+	s.stop()
 }

@@ -39,6 +39,7 @@ type metrics struct {
 	s3Bytes    metric.Int64Counter
 	s3Attempts metric.Int64Counter
 	watch      metric.Registration
+	views      *viewMetrics
 	behind     atomic.Int64 // flushes that are in the lake and not in the ledger
 
 	mu      sync.Mutex
@@ -56,7 +57,8 @@ const lakesLogged = 100
 func newMetrics(tel *telemetry.Telemetry, cfg Config) (*metrics, error) {
 	m := &metrics{log: tel.Log, health: tel.Health, lakes: make(map[string]struct{}), closingLogged: make(map[string]time.Time), repair: fmt.Sprintf("weir catalog repair --lake %s --database %s", cfg.Lake, cfg.Database)}
 	meter := tel.Meter
-	var errs [16]error
+	var errs [17]error
+	m.views, errs[16] = newViewMetrics(tel)
 	m.delay, errs[0] = meter.Float64Histogram("weir.catalog.delay", metric.WithUnit("s"), telemetry.DelaySeconds(),
 		metric.WithDescription("From the publishing of a file to the moment it can be queried."))
 	m.operations, errs[1] = meter.Int64Counter("weir.catalog.operations", metric.WithUnit("{operation}"),

@@ -7,12 +7,14 @@ import (
 
 	"weir/pkg/glue"
 	"weir/pkg/lake"
+	"weir/pkg/prestoview"
 	"weir/services/catalog/internal/change"
 )
 
-// TableInfo is a table as Glue holds it.
+// TableInfo is a table or view as Glue holds it.
 type TableInfo struct {
 	Name          string       `json:"name"`
+	View          bool         `json:"view,omitempty"`
 	Location      string       `json:"location"`
 	Columns       []ColumnInfo `json:"columns"`
 	SchemaVersion string       `json:"schema_version,omitempty"` // "" for a table that weir did not make
@@ -23,6 +25,7 @@ type ColumnInfo struct {
 	Name      string `json:"name"`
 	Type      string `json:"type"`
 	Comment   string `json:"comment,omitempty"`
+	From      string `json:"from,omitempty"` // of a typed column: the map and the key in it
 	Partition bool   `json:"partition,omitempty"`
 }
 
@@ -45,7 +48,7 @@ func Tables(ctx context.Context, cfg Config) ([]TableInfo, error) {
 			return nil, err
 		}
 		list = append(list, TableInfo{
-			Name: t.Name, Location: t.Location, SchemaVersion: t.Parameters[change.ParamSchemaVersion],
+			Name: t.Name, View: t.Type == prestoview.TableType, Location: t.Location, SchemaVersion: t.Parameters[change.ParamSchemaVersion],
 			Columns: append(columnInfos(t.Columns, false), columnInfos(t.PartitionKeys, true)...),
 		})
 	}
@@ -75,13 +78,19 @@ func Partitions(ctx context.Context, cfg Config, table string) ([]PartitionInfo,
 		}
 		list = append(list, PartitionInfo{SourceID: p.Values[0], Day: p.Values[1], Location: p.Location})
 	}
-	return list, nil
+	if len(list) > 0 {
+		return list, nil
+	}
+	if t, err := g.GetTable(ctx, cfg.Database, table); err == nil && t.Type == prestoview.TableType {
+		return nil, fmt.Errorf("%s.%s is a view: it has the partitions of %s", cfg.Database, table, lake.EventLogsName)
+	}
+	return nil, nil
 }
 
 func columnInfos(cols []glue.Column, partition bool) []ColumnInfo {
 	list := make([]ColumnInfo, 0, len(cols))
 	for _, c := range cols {
-		list = append(list, ColumnInfo{Name: c.Name, Type: c.Type, Comment: c.Comment, Partition: partition})
+		list = append(list, ColumnInfo{Name: c.Name, Type: c.Type, Comment: c.Comment, From: c.Parameters[change.ParamPath], Partition: partition})
 	}
 	return list
 }

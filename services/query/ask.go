@@ -7,7 +7,7 @@ import (
 
 	api "weir/pkg/athena"
 	"weir/services/query/athena"
-	"weir/services/query/internal/price"
+	"weir/services/query/price"
 	"weir/services/query/rows"
 )
 

@@ -173,7 +173,11 @@ func (e *strangerError) Unwrap() error { return e.error }
 
 // names are the database's tables, and the columns of those that the query names.
 func (p *Plan) names() (tables, columns []string) {
-	for _, t := range p.tables {
+	all := p.tables
+	for _, v := range p.views {
+		all = append(all[:len(all):len(all)], v.table)
+	}
+	for _, t := range all {
 		tables = append(tables, t.name)
 		if t.named {
 			for _, c := range t.shown() {
@@ -182,7 +186,7 @@ func (p *Plan) names() (tables, columns []string) {
 		}
 	}
 	if columns == nil { // the planner did not come so far
-		for _, t := range p.tables {
+		for _, t := range all {
 			for _, c := range t.shown() {
 				columns = append(columns, c.name)
 			}

@@ -8,17 +8,27 @@ import (
 	"strings"
 
 	"weir/pkg/glue"
+	"weir/pkg/prestoview"
 )
 
-// tables reads the database's tables. Those that this engine cannot read are
+// tables reads the database's tables and views. Those that this engine cannot read are
 // left out, with a note for each.
-func (l *Lake) tables(ctx context.Context) (found []table, notes []string, err error) {
+func (l *Lake) tables(ctx context.Context) (found []table, views []virtual, notes []string, err error) {
 	for t, err := range l.glue.Tables(ctx, l.cfg.Database) {
 		if errors.Is(err, glue.ErrNotFound) {
-			return nil, nil, fmt.Errorf("database %s: %w", l.cfg.Database, ErrNoDatabase)
+			return nil, nil, nil, fmt.Errorf("database %s: %w", l.cfg.Database, ErrNoDatabase)
 		}
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
+		}
+		if t.Type == prestoview.TableType {
+			v, err := virtualOf(t, l.cfg.Database)
+			if err != nil {
+				notes = append(notes, fmt.Sprintf("table %s is left out: %s", t.Name, err))
+				continue
+			}
+			views = append(views, v)
+			continue
 		}
 		shown, err := tableOf(t)
 		if err != nil {
@@ -27,14 +37,12 @@ func (l *Lake) tables(ctx context.Context) (found []table, notes []string, err e
 		}
 		found = append(found, shown)
 	}
-	return found, notes, nil
+	return found, views, notes, nil
 }
 
 func tableOf(t glue.Table) (table, error) {
 	shown := table{name: t.Name, location: t.Location}
 	switch serde := t.Format.Serde; {
-	case t.Type == "VIRTUAL_VIEW":
-		return table{}, errors.New("it is a view in another engine's SQL")
 	case strings.EqualFold(t.Parameters["table_type"], "ICEBERG"):
 		return table{}, errors.New("it is an Iceberg table")
 	case strings.HasSuffix(serde, "ParquetHiveSerDe"):
@@ -89,6 +97,7 @@ func (l *Lake) partitions(ctx context.Context, t *table) error {
 		t.partitions = []partition{{location: t.location}}
 		return nil
 	}
+	t.partitions = nil // they may have been read for a planner that gave up
 	for p, err := range l.glue.Partitions(ctx, l.cfg.Database, t.name, glue.Filter{ExcludeColumns: true}) {
 		if err != nil {
 			return err

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/big"
 	"slices"
 	"strings"
 	"time"
@@ -267,7 +268,9 @@ func plainNumber(v any) any {
 		return float64(v) // NaN, infinite
 	case int8, int16, int32, uint8, uint16, uint32, uint64, int, uint:
 		return json.Number(fmt.Sprint(v))
-	case fmt.Stringer: // *big.Int, Decimal
+	case duckdb.Decimal:
+		return json.Number(decimal(v))
+	case fmt.Stringer: // *big.Int
 		text := v.String()
 		if json.Valid([]byte(text)) {
 			return json.Number(text)
@@ -279,4 +282,18 @@ func plainNumber(v any) any {
 		}
 	}
 	return fmt.Sprint(v)
+}
+
+// decimal keeps the zeros at its end, as Athena does: an amount has its cents.
+func decimal(d duckdb.Decimal) string {
+	scale := int(d.Scale)
+	digits := new(big.Int).Abs(d.Value).String()
+	digits = strings.Repeat("0", max(scale+1-len(digits), 0)) + digits
+	if at := len(digits) - scale; scale > 0 {
+		digits = digits[:at] + "." + digits[at:]
+	}
+	if d.Value.Sign() < 0 {
+		digits = "-" + digits
+	}
+	return digits
 }

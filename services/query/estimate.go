@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"weir/services/query/internal/price"
+	"weir/services/query/price"
 )
 
 // Basis says what an estimate stands on.

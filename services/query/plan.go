@@ -17,8 +17,9 @@ type Plan struct {
 	question Question
 	sql      string // the question with its parameters in it
 	kind     sqltext.Kind
-	tables   []table // of the database; those that the query names have their partitions
-	whole    error   // why the planner does not know, so that the tables named count whole; nil = it knows
+	tables   []table   // of the database; those that the query names have their partitions
+	views    []virtual // of the database; first those that the query names, in the order in which they can be made
+	whole    error     // why the planner does not know, so that the tables named count whole; nil = it knows
 }
 
 // unplanned is an error of the planner, which is not the query's on another engine.
@@ -39,7 +40,7 @@ func (l *Lake) Plan(ctx context.Context, q Question) (*Plan, error) {
 	if l.cfg.Athena && p.kind == sqltext.Other {
 		return nil, errors.New("only a query is answered (SELECT, SHOW, DESCRIBE, EXPLAIN of one)")
 	}
-	if p.tables, p.Notes, err = l.tables(ctx); err != nil {
+	if p.tables, p.views, p.Notes, err = l.tables(ctx); err != nil {
 		return nil, err
 	}
 	err = l.narrow(ctx, p)
@@ -68,14 +69,10 @@ func literals(params []string) []string {
 // countWhole takes every partition and column of the tables whose names stand in the
 // query.
 func (l *Lake) countWhole(ctx context.Context, p *Plan) error {
-	var names []string
-	for _, t := range p.tables {
-		names = append(names, t.name)
-	}
-	named := sqltext.Mentions(p.sql, names)
+	named := p.mentioned()
 	for i := range p.tables {
 		t := &p.tables[i]
-		if t.named = slices.Contains(named, t.name); !t.named {
+		if t.named = named[t.name]; !t.named {
 			continue
 		}
 		if err := l.partitions(ctx, t); err != nil {
@@ -128,6 +125,9 @@ func (l *Lake) narrow(ctx context.Context, p *Plan) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := p.expand(ctx, planner, named); err != nil {
+		return err
+	}
 	for i := range p.tables {
 		t := &p.tables[i]
 		if t.named = named[strings.ToLower(t.name)]; t.named {
@@ -139,6 +139,9 @@ func (l *Lake) narrow(ctx context.Context, p *Plan) (err error) {
 		if err := planner.exec(ctx, slices.Concat([]string{"BEGIN"}, t.planSQL(i), []string{"COMMIT"})...); err != nil {
 			return err
 		}
+	}
+	if err := planner.exec(ctx, p.viewsSQL()...); err != nil {
+		return unplanned{err}
 	}
 	plan, ok, err := planner.plan(ctx, question)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"weir/pkg/columnar"
 	"weir/pkg/lake"
 	"weir/pkg/ledger"
 )
@@ -26,13 +27,28 @@ func (s published) Of(ctx context.Context, t *table, p *partition) (Size, error)
 	if sum.Unsized == 0 {
 		size.Looked = size.Objects
 	}
-	size.Columns = size.Whole // with footers and indexes, which are in no column
+	size.Columns = size.Whole - outside(sum) // with footers and page indexes, which are in no column
 	for name, bytes := range sum.Columns {
 		if t.reads != nil && !t.reads[name] {
 			size.Columns -= bytes
 		}
 	}
 	return size, nil
+}
+
+// outside is what no scan of columns reads: the Bloom filters of the table that has some. Nobody wrote down how large
+// they are, but it follows from the rows; never is it more than what no column takes.
+func outside(sum ledger.Sum) int64 {
+	if sum.Partition.Table != lake.EventLogsName || sum.Bytes == 0 {
+		return 0
+	}
+	known := sum.Bytes - sum.Unsized
+	rest := known
+	for _, bytes := range sum.Columns {
+		rest -= bytes
+	}
+	rows := float64(sum.Rows) * float64(known) / float64(sum.Bytes)
+	return min(columnar.BloomBytes(int64(rows)), max(rest, 0))
 }
 
 // partitionOf is what the ledger calls a partition; the zero Partition where it is none

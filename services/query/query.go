@@ -24,7 +24,7 @@ import (
 	"weir/pkg/s3"
 	"weir/pkg/settings"
 	"weir/services/query/dialect"
-	"weir/services/query/internal/price"
+	"weir/services/query/price"
 	"weir/services/query/rows"
 )
 
@@ -200,6 +200,7 @@ func (l *Lake) answer(ctx context.Context, p *Plan, sink rows.Sink, result *Resu
 			paths = append(paths, p.files...)
 		}
 	}
+	views = append(views, p.viewsSQL()...)
 	part, err := newFile(p.question.To)
 	if err != nil {
 		return err

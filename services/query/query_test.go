@@ -214,7 +214,7 @@ func TestDatabase(t *testing.T) {
 	require.Len(t, result.Notes, 2)
 	require.Contains(t, result.Notes[0], "table shown is left out: it is a view")
 	require.Contains(t, result.Notes[1], "table texts is left out: its SerDe")
-	require.Equal(t, [][]any{{"2026-11-22", json.Number("1.5")}}, w.ask(l, "select * from days"), "a table without partitions")
+	require.Equal(t, [][]any{{"2026-11-22", json.Number("1.50")}}, w.ask(l, "select * from days"), "a table without partitions")
 	require.Equal(t, [][]any{{int64(0)}}, w.ask(l, "select count(*) from eventlogs"), "a table without anything")
 }
 
@@ -223,11 +223,11 @@ func TestValues(t *testing.T) {
 	w.table(lake.EventLogs())
 	got := w.ask(w.lake(), `select 1::TINYINT, 170141183460469231731687303715884105727::HUGEINT, 1.50::DECIMAL(10,2), true,
 		DATE '2026-01-02', TIMESTAMP '2026-01-02 03:04:05', TIME '03:04:05.5', TIMESTAMPTZ '2026-01-02 03:04:05+02',
-		'ab'::BLOB, uuid '00112233-4455-6677-8899-aabbccddeeff', [1, NULL], {'b': 1, 'a': 'x'}, NULL, INTERVAL 2 DAY, 0.1::DOUBLE`)
+		'ab'::BLOB, uuid '00112233-4455-6677-8899-aabbccddeeff', [1, NULL], {'b': 1, 'a': 'x'}, NULL, INTERVAL 2 DAY, 0.1::DOUBLE, -0.05::DECIMAL(10,2), 0::DECIMAL(4,3), 7::DECIMAL(4,0)`)
 	text, err := json.Marshal(got[0])
 	require.NoError(t, err)
-	require.Equal(t, `[1,170141183460469231731687303715884105727,1.5,true,"2026-01-02","2026-01-02 03:04:05","03:04:05.5","2026-01-02 01:04:05",`+
-		`"\\x6162","00112233-4455-6677-8899-aabbccddeeff",[1,null],{"a":"x","b":1},null,"0 months 2 days 0s",0.1]`, string(text))
+	require.Equal(t, `[1,170141183460469231731687303715884105727,1.50,true,"2026-01-02","2026-01-02 03:04:05","03:04:05.5","2026-01-02 01:04:05",`+
+		`"\\x6162","00112233-4455-6677-8899-aabbccddeeff",[1,null],{"a":"x","b":1},null,"0 months 2 days 0s",0.1,-0.05,0.000,7]`, string(text))
 }
 
 func TestNumbersThatJSONDoesNotHave(t *testing.T) {

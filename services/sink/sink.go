@@ -177,6 +177,7 @@ func (c *columns) eventLogs(memory int64, promoted []lake.Promoted) (*worker.Tab
 		Promotion:   event.NewPromotion(promoted),
 		New:         func(out io.Writer) (worker.Encoder, error) { return layout.NewFile(out), nil },
 		Register:    c.register,
+		Shapes:      true,
 		Sizes:       func(e worker.Encoder) []lake.ColumnBytes { return e.(*columnar.File).ColumnBytes() },
 	}, nil
 }

@@ -15,9 +15,11 @@ import (
 // catalogs: the service is what runs when no other word follows.
 type catalogs struct {
 	Run        catalogCommand    `cmd:"" default:"withargs" help:"The service; run may be left out."`
-	Tables     tablesCommand     `cmd:"" help:"The tables and columns that Glue holds."`
+	Tables     tablesCommand     `cmd:"" help:"The tables, views and columns that Glue holds."`
+	Schema     schemaCommand     `cmd:"" help:"The columns of a table or view, where each comes from, and of a view what its values were."`
 	Partitions partitionsCommand `cmd:"" help:"The lake partitions of a table that Glue holds."`
 	History    historyCommand    `cmd:"" help:"What was published, by table and day: files, rows, bytes, times. The rows behind it are the table weir_files."`
+	DDL        ddlCommand        `cmd:"" name:"ddl" help:"The statements with which tables and views over the lake are made by hand in Athena."`
 	Register   registerCommand   `cmd:"" help:"Tell Glue of the partitions that a job of deploy/emr wrote; exit 3 where it holds one elsewhere."`
 	Reconcile  reconcileCommand  `cmd:"" help:"Compare Glue with the lake's manifests and objects; exit 3 where they differ."`
 	Repair     repairCommand     `cmd:"" help:"Let pass what stopped at the catalog's gate, and put back what Glue lacks, as far as the lake proves it, or a registry of columns that is lost, as far as Glue does; exit 3 where it does not."`
@@ -37,13 +39,65 @@ func (c *tablesCommand) run(ctx context.Context, std stdio) error {
 	if err != nil {
 		return err
 	}
-	found := rows.New("table", "column", "type", "partition_key", "location")
+	found := rows.New("table", "column", "type", "partition_key", "location", "kind")
 	for _, t := range tables {
+		kind := "table"
+		if t.View {
+			kind = "view"
+		}
 		for _, col := range t.Columns {
-			found.Add(t.Name, col.Name, col.Type, col.Partition, t.Location)
+			found.Add(t.Name, col.Name, col.Type, col.Partition, t.Location, kind)
 		}
 	}
 	return found.Write(std.out, c.Output)
+}
+
+type schemaCommand struct {
+	Table              string `arg:"" help:"The table or view, such as order_completed."`
+	catalog.LookConfig `embed:""`
+	devDir             `embed:""`
+	output             `embed:""`
+}
+
+func (c *schemaCommand) Validate() []error { return append(c.LookConfig.Validate(), c.glueFaults()...) }
+
+func (c *schemaCommand) run(ctx context.Context, std stdio) error {
+	if _, err := c.point(); err != nil {
+		return err
+	}
+	columns, err := catalog.Schema(ctx, c.LookConfig, c.Table)
+	if err != nil {
+		return err
+	}
+	found := rows.New("column", "type", "partition_key", "from", "comment", "values", "kinds")
+	for _, col := range columns {
+		var values any
+		if col.Values >= 0 {
+			values = col.Values
+		}
+		found.Add(col.Name, col.Type, col.Partition, text(col.From), text(col.Comment), values, text(col.Kinds))
+	}
+	return found.Write(std.out, c.Output)
+}
+
+type ddlCommand struct {
+	Names              []string `arg:"" optional:"" help:"Tables and views. None: all."`
+	catalog.LookConfig `embed:""`
+	devDir             `embed:""`
+}
+
+func (c *ddlCommand) Validate() []error { return append(c.LookConfig.Validate(), c.glueFaults()...) }
+
+func (c *ddlCommand) run(ctx context.Context, std stdio) error {
+	if _, err := c.point(); err != nil {
+		return err
+	}
+	statements, err := catalog.DDL(ctx, c.LookConfig, c.Names...)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprint(std.out, statements)
+	return err
 }
 
 type partitionsCommand struct {

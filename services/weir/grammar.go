@@ -18,6 +18,7 @@ type grammar struct {
 	Sink        sinkCommands       `cmd:"" help:"Kafka to Parquet and raw copies in S3."`
 	Catalog     catalogs           `cmd:"" help:"Flush notifications to Glue; and what Glue holds."`
 	Query       queryCommand       `cmd:"" help:"SQL on the lake."`
+	Jobs        jobCommands        `cmd:"" help:"The Spark jobs over the lake, on EMR or here: submit, run, status, logs, list, cancel."`
 	Verify      verifyCommand      `cmd:"" help:"Prove that nothing is missing or doubled; exit 3 where something is."`
 	Sources     sourceCommands     `cmd:"" help:"Who may send events: list, add, rotate, disable."`
 	Tail        tailCommand        `cmd:"" help:"What gateways take in, as it comes: a sample, masked."`

@@ -49,5 +49,8 @@ func printMemory(out io.Writer, results []Result) {
 		if len(r.RSS) > 0 {
 			fmt.Fprintf(out, "\n%s, RSS after each part, MiB: %.0f\n", r.Name, r.RSS)
 		}
+		if len(r.LongRSS) > 0 {
+			fmt.Fprintf(out, "%s at half load, RSS after each tenth, MiB: %.0f\n", r.Name, r.LongRSS)
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -120,6 +121,19 @@ func (w *world) halfLoad(ctx context.Context, r row, addr string, perSecond floa
 		return nil, errors.New("no request fits the time of -half-load")
 	}
 	return summary(perSecond/2, p.took), nil
+}
+
+// memory keeps the process on half load, and returns its RSS in MiB after each tenth of the span.
+func (w *world) memory(ctx context.Context, r row, addr string, pid int, perSecond float64, span time.Duration) ([]float64, error) {
+	const looks = 10
+	var rss []float64
+	for range looks {
+		if _, err := w.halfLoad(ctx, r, addr, perSecond, span/looks); err != nil {
+			return nil, err
+		}
+		rss = append(rss, statusMiB(strconv.Itoa(pid), "VmRSS:"))
+	}
+	return rss, nil
 }
 
 // warmUp is for connections to open and buffers to grow.

@@ -33,7 +33,8 @@ type Result struct {
 	PeakRSS     float64 `json:"peak_rss_mib"`
 
 	HalfLoad *HalfLoad `json:"half_load,omitempty"`
-	RSS      []float64 `json:"rss_mib,omitempty"` // after each part of a row that has several
+	RSS      []float64 `json:"rss_mib,omitempty"`      // after each part of a row that has several
+	LongRSS  []float64 `json:"long_rss_mib,omitempty"` // after each tenth of -long
 
 	reached float64 // events a second of the closed loop on this machine, Kafka and the load beside it
 }
@@ -101,6 +102,7 @@ func main() {
 	only := flag.String("only", "", "measure only rows whose name starts with this")
 	rounds := flag.Int("rounds", 1, "measure each row so often and keep the median by CPU")
 	halfLoad := flag.Duration("half-load", 5*time.Second, "measure how long requests to a gateway take at half load for so long; 0 = not")
+	long := flag.Duration("long", 0, "keep gateways whose memory is looked at on half load for so long besides, and look ten times; 0 = not")
 	profiles := flag.String("profiles", "", "write a CPU profile of each row into this folder")
 	asChild := flag.String("child", "", "internal: be the process of this row")
 	flag.Parse()
@@ -114,7 +116,7 @@ func main() {
 		if *asChild != "" {
 			return beChild(ctx, *asChild)
 		}
-		return measureAll(ctx, *out, *only, *rounds, *halfLoad)
+		return measureAll(ctx, *out, *only, *rounds, spans{half: *halfLoad, long: *long})
 	}()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "weirbench:", err)
@@ -122,7 +124,10 @@ func main() {
 	}
 }
 
-func measureAll(ctx context.Context, out, only string, rounds int, halfLoad time.Duration) error {
+// spans are how long gateways stand under half of their load: those whose time counts, and those whose memory does.
+type spans struct{ half, long time.Duration }
+
+func measureAll(ctx context.Context, out, only string, rounds int, under spans) error {
 	w, err := newWorld(ctx)
 	if err != nil {
 		return err
@@ -133,7 +138,7 @@ func measureAll(ctx context.Context, out, only string, rounds int, halfLoad time
 		if !strings.HasPrefix(r.name, only) {
 			continue
 		}
-		result, err := measureRow(ctx, w, r, rounds, halfLoad)
+		result, err := measureRow(ctx, w, r, rounds, under)
 		if err != nil {
 			return fmt.Errorf("measure %s: %w", r.name, err)
 		}
@@ -151,7 +156,7 @@ func measureAll(ctx context.Context, out, only string, rounds int, halfLoad time
 }
 
 // measureRow keeps the median by CPU of the rounds, and puts half of that round's load on a process of its own.
-func measureRow(ctx context.Context, w *world, r row, rounds int, halfLoad time.Duration) (Result, error) {
+func measureRow(ctx context.Context, w *world, r row, rounds int, under spans) (Result, error) {
 	var tries []Result
 	for range rounds {
 		result, err := w.measure(ctx, r)
@@ -162,13 +167,20 @@ func measureRow(ctx context.Context, w *world, r row, rounds int, halfLoad time.
 	}
 	slices.SortFunc(tries, func(a, b Result) int { return cmp.Compare(a.Micros, b.Micros) })
 	median := tries[len(tries)/2]
-	if r.load == nil || r.parts > 0 || halfLoad == 0 {
-		return median, nil
+	var err error
+	switch {
+	case r.load == nil:
+	case r.parts > 0 && under.long > 0:
+		_, err = w.process(ctx, r, func(addr string, pid int) (err error) {
+			median.LongRSS, err = w.memory(ctx, r, addr, pid, median.reached, under.long)
+			return err
+		})
+	case r.parts == 0 && under.half > 0:
+		_, err = w.process(ctx, r, func(addr string, _ int) (err error) {
+			median.HalfLoad, err = w.halfLoad(ctx, r, addr, median.reached, under.half)
+			return err
+		})
 	}
-	_, err := w.process(ctx, r, func(addr string, _ int) (err error) {
-		median.HalfLoad, err = w.halfLoad(ctx, r, addr, median.reached, halfLoad)
-		return err
-	})
 	return median, err
 }
 

@@ -25,7 +25,7 @@ func EncodeManifest(m *flush.Manifest) ([]byte, error) {
 		Format: max(int32(m.Format), flush.Format), ClusterId: m.ClusterID, Group: m.Group, Topic: m.Topic, TopicId: m.TopicID.String(),
 		Partition: m.Partition, Seq: m.Seq, FlushId: m.FlushID, MemberId: m.MemberID, Generation: m.Generation,
 		Bucket: m.Bucket, Predecessor: m.Predecessor, Low: m.Low, NextLow: m.NextLow, LeaderEpoch: m.LeaderEpoch,
-		Bundle: m.Bundle, Columns: m.Columns, Trigger: m.Trigger, CreatedAt: stamp(m.CreatedAt), Dropped: m.Dropped,
+		Bundle: m.Bundle, Columns: m.Columns, Trigger: m.Trigger, CreatedAt: stamp(m.CreatedAt), Dropped: m.Dropped, Shapes: m.Shapes,
 	}
 	names := make(columnNames)
 	for i := range m.Files {
@@ -95,7 +95,7 @@ func decodeManifest(body []byte) (*flush.Manifest, error) {
 		Format: int(p.Format), ClusterID: p.ClusterId, Group: p.Group, Topic: p.Topic, TopicID: id,
 		Partition: p.Partition, Seq: p.Seq, FlushID: p.FlushId, MemberID: p.MemberId, Generation: p.Generation,
 		Bucket: p.Bucket, Predecessor: p.Predecessor, Low: p.Low, NextLow: p.NextLow, LeaderEpoch: p.LeaderEpoch,
-		Bundle: p.Bundle, Columns: p.Columns, Trigger: p.Trigger, CreatedAt: moment(p.CreatedAt), Dropped: p.Dropped,
+		Bundle: p.Bundle, Columns: p.Columns, Trigger: p.Trigger, CreatedAt: moment(p.CreatedAt), Dropped: p.Dropped, Shapes: p.Shapes,
 	}
 	for _, f := range p.Files {
 		file, err := decodeFile(f, p.ColumnNames)

@@ -10,12 +10,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/klauspost/compress/zstd"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
 	"weir/pkg/flush"
 	"weir/pkg/flush/codec"
 	"weir/pkg/lake"
+	"weir/pkg/shape"
 )
 
 var update = flag.Bool("update", false, "write testdata anew")
@@ -254,9 +256,34 @@ func anyManifest() *rapid.Generator[*flush.Manifest] {
 			m.Dropped = rapid.SliceOfN(text, 1, 2).Draw(t, "dropped")
 			m.NextLow, m.Format = rapid.Int64Range(0, m.Low).Draw(t, "back"), flush.RecoveryFormat
 		}
+		m.Shapes = rapid.SliceOfN(rapid.Byte(), 1, 9).Draw(t, "shapes")
 		m.Key = m.Owner().ManifestKey(m.Seq, m.FlushID)
 		return m
 	})
+}
+
+func anyShapes(t *rapid.T) *shape.Summary {
+	text := rapid.StringMatching(`[a-zA-Z0-9 é:/%"_.-]{1,12}`)
+	names := rapid.SliceOfNDistinct(text, 0, 3, rapid.ID).Draw(t, "events")
+	if len(names) == 0 {
+		return nil
+	}
+	s := &shape.Summary{Events: make(map[shape.Event]*shape.Seen), Unnoted: shape.Unnoted{Events: rapid.Int64Min(0).Draw(t, "unnoted"), Values: rapid.Int64Min(0).Draw(t, "values")}}
+	for _, name := range names {
+		seen := &shape.Seen{Events: rapid.Int64Min(1).Draw(t, "count")}
+		for _, key := range rapid.SliceOfNDistinct(text, 0, 3, rapid.ID).Draw(t, "keys") {
+			if seen.Properties == nil {
+				seen.Properties = make(map[string]*shape.Counts)
+			}
+			n := new(shape.Counts)
+			for k := range n {
+				n[k] = rapid.Int64Range(0, 1<<40).Draw(t, "values")
+			}
+			seen.Properties[key] = n
+		}
+		s.Events[shape.Event{Type: rapid.SampledFrom([]string{"track", "page"}).Draw(t, "type"), Name: name}] = seen
+	}
+	return s
 }
 
 func TestManifestRoundTrip(t *testing.T) {
@@ -298,4 +325,40 @@ func FuzzDecodeManifest(f *testing.F) {
 		require.NoError(t, err)
 		requireSame(t, m, got)
 	})
+}
+
+func TestShapesRoundTrip(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		want := anyShapes(t)
+		packed, err := codec.PackShapes(want)
+		require.NoError(t, err)
+		require.Equal(t, want == nil, packed == nil)
+		got, err := codec.UnpackShapes(packed)
+		require.NoError(t, err)
+		require.Equal(t, want, got)
+		again, err := codec.PackShapes(got)
+		require.NoError(t, err)
+		require.Equal(t, packed, again, "the same shapes are the same bytes")
+	})
+}
+
+// What a manifest has told of its events can be read as long as the lake lives, and a packed bomb cannot.
+func TestShapesAsStored(t *testing.T) {
+	packer, err := zstd.NewWriter(nil)
+	require.NoError(t, err)
+	got, err := codec.UnpackShapes(packer.EncodeAll([]byte("\n\x19\n\x05track\x12\x05Order\x18\x03\"\x07\n\x01n\x10\x01\x20\x02\x10\x04\x18\x05"), nil))
+	require.NoError(t, err)
+	require.Equal(t, &shape.Summary{
+		Events: map[shape.Event]*shape.Seen{
+			{Type: "track", Name: "Order"}: {Events: 3, Properties: map[string]*shape.Counts{"n": {shape.Text: 1, shape.Integer: 2}}},
+		},
+		Unnoted: shape.Unnoted{Events: 4, Values: 5},
+	}, got)
+	for _, bad := range [][]byte{[]byte("x"), packer.EncodeAll([]byte("\xff"), nil), packer.EncodeAll(make([]byte, 64<<20), nil)} {
+		_, err := codec.UnpackShapes(bad)
+		require.ErrorContains(t, err, "unpack the shapes of events: ")
+	}
+	body, err := codec.EncodeManifest(example())
+	require.NoError(t, err)
+	require.NotContains(t, string(body), "shapes")
 }

@@ -140,6 +140,24 @@ func tableTests() []test {
 				require.ErrorIs(t, err, glue.ErrNotFound)
 			}
 		}},
+		{"a view keeps its texts and its owner", func(t *testing.T, s suite) {
+			ctx := t.Context()
+			view := glue.Table{
+				Database: s.db, Name: "shown", Type: "VIRTUAL_VIEW", Owner: "weir", View: glue.View{Original: "/* Presto View: e30= */", Expanded: "/* Presto View */"},
+				Columns: []glue.Column{{Name: "a", Type: "string", Comment: "A"}}, Parameters: map[string]string{"presto_view": "true"},
+			}
+			require.NoError(t, s.CreateTable(ctx, view))
+			got, err := s.GetTable(ctx, s.db, "shown")
+			require.NoError(t, err)
+			require.Equal(t, []any{view.Owner, view.View}, []any{got.Owner, got.View})
+			require.Empty(t, got.Location)
+			got.View.Original = "/* Presto View: eyJhIjoxfQ== */"
+			got.Columns = append(got.Columns, glue.Column{Name: "b", Type: "bigint"})
+			require.NoError(t, s.UpdateTable(ctx, got))
+			again, err := s.GetTable(ctx, s.db, "shown")
+			require.NoError(t, err)
+			require.Equal(t, []any{got.Owner, got.View, got.Columns, got.Parameters}, []any{again.Owner, again.View, again.Columns, again.Parameters})
+		}},
 		{"a deleted one comes back without partitions", func(t *testing.T, s suite) {
 			s.create(t)
 			s.fill(t, s.days("a", 3))

@@ -42,8 +42,28 @@ func NewBook(store Writer, try Try, tell func(Restored)) *Book {
 // Known is the registry as it was when somebody last looked.
 func (b *Book) Known() promote.Registry { return b.found.Registry }
 
+// A contradiction may be one that somebody just puts right, see putBack: it stands once it is met so often, so far apart.
+const (
+	looks = 3
+	apart = 2 * time.Second
+)
+
 // Read looks at the lake.
 func (b *Book) Read(ctx context.Context) error {
+	for look := 1; ; look++ {
+		err := b.look(ctx)
+		if look == looks || !errors.Is(err, promote.ErrContradiction) {
+			return err
+		}
+		select {
+		case <-time.After(apart):
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+func (b *Book) look(ctx context.Context) error {
 	return b.try(ctx, "read the registry of columns", func() error {
 		found, etag, err := Read(ctx, b.store, b.found.Registry)
 		if err == nil {
@@ -104,12 +124,16 @@ func (b *Book) Beside(ctx context.Context, names []string) error {
 }
 
 // change stores what do makes of the registry, if that is another or the lake lacks it. Where somebody else was first,
-// theirs is changed.
+// theirs is changed. What has no copy gets one before it grows: so every version has one that others came of, and a
+// first version that arrives late meets it.
 func (b *Book) change(ctx context.Context, do func(promote.Registry) (promote.Registry, error)) error {
 	for {
 		next, err := do(b.Known())
 		if err != nil || next.Version == b.found.Version && !b.found.Behind && !b.found.Uncopied {
 			return err
+		}
+		if b.found.Uncopied {
+			next = b.Known()
 		}
 		err = b.try(ctx, "store the registry of columns", func() error {
 			etag, err := put(ctx, b.store, next, b.found, b.etag)
@@ -123,7 +147,7 @@ func (b *Book) change(ctx context.Context, do func(promote.Registry) (promote.Re
 				b.tell(Restored{Key: key, Version: b.found.Version})
 			}
 			b.found = promote.Settled{Registry: next}
-			return nil
+			continue
 		}
 		if !errors.Is(err, s3.ErrChanged) {
 			return err

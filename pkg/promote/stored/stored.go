@@ -122,8 +122,9 @@ func put(ctx context.Context, store Writer, r promote.Registry, found promote.Se
 	return "", putBack(ctx, store, etag)
 }
 
-// putBack replaces a version that nobody uses: it was made of an older one that somebody had put back, and its copy is
-// another's. It answers s3.ErrChanged, so that the change is made anew.
+// putBack replaces a version that nobody uses: its copy is another's. It was made of an older one that somebody had put
+// back, or was on its way for so long that what stood in its place was deleted meanwhile. It answers s3.ErrChanged, so that the
+// change is made anew.
 func putBack(ctx context.Context, store Writer, etag string) error {
 	newest, err := newestCopy(ctx, store, "")
 	if err != nil || newest == nil {

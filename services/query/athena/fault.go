@@ -6,7 +6,7 @@ import (
 	"fmt"
 
 	"weir/services/query/internal/execution"
-	"weir/services/query/internal/price"
+	"weir/services/query/price"
 )
 
 // FailedError is a query that Athena could not answer.

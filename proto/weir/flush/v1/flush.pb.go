@@ -74,7 +74,9 @@ type Manifest struct {
 	// Version of the registry of promoted columns that knows every column of the files; 0 where they have none.
 	Columns int64 `protobuf:"varint,25,opt,name=columns,proto3" json:"columns,omitempty"`
 	// The columns that column_bytes of the files count, in its order.
-	ColumnNames   []string `protobuf:"bytes,26,rep,name=column_names,json=columnNames,proto3" json:"column_names,omitempty"`
+	ColumnNames []string `protobuf:"bytes,26,rep,name=column_names,json=columnNames,proto3" json:"column_names,omitempty"`
+	// What the events of the flush's rows have: a Shapes, compressed with zstd. Empty where nobody noted it.
+	Shapes        []byte `protobuf:"bytes,27,opt,name=shapes,proto3" json:"shapes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -291,6 +293,241 @@ func (x *Manifest) GetColumnNames() []string {
 	return nil
 }
 
+func (x *Manifest) GetShapes() []byte {
+	if x != nil {
+		return x.Shapes
+	}
+	return nil
+}
+
+// Shapes are the properties of events, by type and name.
+type Shapes struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Events []*EventShape          `protobuf:"bytes,1,rep,name=events,proto3" json:"events,omitempty"`
+	// What the sink's limits left out: whole events, and values of properties of events that are counted.
+	UnnotedEvents int64 `protobuf:"varint,2,opt,name=unnoted_events,json=unnotedEvents,proto3" json:"unnoted_events,omitempty"`
+	UnnotedValues int64 `protobuf:"varint,3,opt,name=unnoted_values,json=unnotedValues,proto3" json:"unnoted_values,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Shapes) Reset() {
+	*x = Shapes{}
+	mi := &file_weir_flush_v1_flush_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Shapes) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Shapes) ProtoMessage() {}
+
+func (x *Shapes) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_flush_v1_flush_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Shapes.ProtoReflect.Descriptor instead.
+func (*Shapes) Descriptor() ([]byte, []int) {
+	return file_weir_flush_v1_flush_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Shapes) GetEvents() []*EventShape {
+	if x != nil {
+		return x.Events
+	}
+	return nil
+}
+
+func (x *Shapes) GetUnnotedEvents() int64 {
+	if x != nil {
+		return x.UnnotedEvents
+	}
+	return 0
+}
+
+func (x *Shapes) GetUnnotedValues() int64 {
+	if x != nil {
+		return x.UnnotedValues
+	}
+	return 0
+}
+
+// EventShape is what one kind of event has.
+type EventShape struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Type  string                 `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
+	// Of track calls; empty otherwise.
+	Name          string           `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Events        int64            `protobuf:"varint,3,opt,name=events,proto3" json:"events,omitempty"`
+	Properties    []*PropertyShape `protobuf:"bytes,4,rep,name=properties,proto3" json:"properties,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EventShape) Reset() {
+	*x = EventShape{}
+	mi := &file_weir_flush_v1_flush_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EventShape) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EventShape) ProtoMessage() {}
+
+func (x *EventShape) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_flush_v1_flush_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EventShape.ProtoReflect.Descriptor instead.
+func (*EventShape) Descriptor() ([]byte, []int) {
+	return file_weir_flush_v1_flush_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *EventShape) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *EventShape) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *EventShape) GetEvents() int64 {
+	if x != nil {
+		return x.Events
+	}
+	return 0
+}
+
+func (x *EventShape) GetProperties() []*PropertyShape {
+	if x != nil {
+		return x.Properties
+	}
+	return nil
+}
+
+// PropertyShape is how many values of a property, or trait, are of which JSON kind. A null is not counted.
+type PropertyShape struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Key   string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	Texts int64                  `protobuf:"varint,2,opt,name=texts,proto3" json:"texts,omitempty"`
+	// Texts that are times of RFC 3339.
+	Instants int64 `protobuf:"varint,3,opt,name=instants,proto3" json:"instants,omitempty"`
+	// Numbers of at most 18 digits without fraction and exponent; numbers are all others.
+	Integers int64 `protobuf:"varint,4,opt,name=integers,proto3" json:"integers,omitempty"`
+	Numbers  int64 `protobuf:"varint,5,opt,name=numbers,proto3" json:"numbers,omitempty"`
+	Booleans int64 `protobuf:"varint,6,opt,name=booleans,proto3" json:"booleans,omitempty"`
+	// Objects and arrays.
+	Nested        int64 `protobuf:"varint,7,opt,name=nested,proto3" json:"nested,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PropertyShape) Reset() {
+	*x = PropertyShape{}
+	mi := &file_weir_flush_v1_flush_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PropertyShape) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PropertyShape) ProtoMessage() {}
+
+func (x *PropertyShape) ProtoReflect() protoreflect.Message {
+	mi := &file_weir_flush_v1_flush_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PropertyShape.ProtoReflect.Descriptor instead.
+func (*PropertyShape) Descriptor() ([]byte, []int) {
+	return file_weir_flush_v1_flush_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *PropertyShape) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *PropertyShape) GetTexts() int64 {
+	if x != nil {
+		return x.Texts
+	}
+	return 0
+}
+
+func (x *PropertyShape) GetInstants() int64 {
+	if x != nil {
+		return x.Instants
+	}
+	return 0
+}
+
+func (x *PropertyShape) GetIntegers() int64 {
+	if x != nil {
+		return x.Integers
+	}
+	return 0
+}
+
+func (x *PropertyShape) GetNumbers() int64 {
+	if x != nil {
+		return x.Numbers
+	}
+	return 0
+}
+
+func (x *PropertyShape) GetBooleans() int64 {
+	if x != nil {
+		return x.Booleans
+	}
+	return 0
+}
+
+func (x *PropertyShape) GetNested() int64 {
+	if x != nil {
+		return x.Nested
+	}
+	return 0
+}
+
 // File is one object that becomes visible with the flush.
 type File struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -322,7 +559,7 @@ type File struct {
 
 func (x *File) Reset() {
 	*x = File{}
-	mi := &file_weir_flush_v1_flush_proto_msgTypes[1]
+	mi := &file_weir_flush_v1_flush_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -334,7 +571,7 @@ func (x *File) String() string {
 func (*File) ProtoMessage() {}
 
 func (x *File) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_flush_v1_flush_proto_msgTypes[1]
+	mi := &file_weir_flush_v1_flush_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -347,7 +584,7 @@ func (x *File) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use File.ProtoReflect.Descriptor instead.
 func (*File) Descriptor() ([]byte, []int) {
-	return file_weir_flush_v1_flush_proto_rawDescGZIP(), []int{1}
+	return file_weir_flush_v1_flush_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *File) GetTable() string {
@@ -455,7 +692,7 @@ type Part struct {
 
 func (x *Part) Reset() {
 	*x = Part{}
-	mi := &file_weir_flush_v1_flush_proto_msgTypes[2]
+	mi := &file_weir_flush_v1_flush_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -467,7 +704,7 @@ func (x *Part) String() string {
 func (*Part) ProtoMessage() {}
 
 func (x *Part) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_flush_v1_flush_proto_msgTypes[2]
+	mi := &file_weir_flush_v1_flush_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -480,7 +717,7 @@ func (x *Part) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Part.ProtoReflect.Descriptor instead.
 func (*Part) Descriptor() ([]byte, []int) {
-	return file_weir_flush_v1_flush_proto_rawDescGZIP(), []int{2}
+	return file_weir_flush_v1_flush_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Part) GetNumber() int32 {
@@ -522,7 +759,7 @@ type DeadLetter struct {
 
 func (x *DeadLetter) Reset() {
 	*x = DeadLetter{}
-	mi := &file_weir_flush_v1_flush_proto_msgTypes[3]
+	mi := &file_weir_flush_v1_flush_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -534,7 +771,7 @@ func (x *DeadLetter) String() string {
 func (*DeadLetter) ProtoMessage() {}
 
 func (x *DeadLetter) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_flush_v1_flush_proto_msgTypes[3]
+	mi := &file_weir_flush_v1_flush_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -547,7 +784,7 @@ func (x *DeadLetter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeadLetter.ProtoReflect.Descriptor instead.
 func (*DeadLetter) Descriptor() ([]byte, []int) {
-	return file_weir_flush_v1_flush_proto_rawDescGZIP(), []int{3}
+	return file_weir_flush_v1_flush_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *DeadLetter) GetOffset() int64 {
@@ -576,7 +813,7 @@ type Flushed struct {
 
 func (x *Flushed) Reset() {
 	*x = Flushed{}
-	mi := &file_weir_flush_v1_flush_proto_msgTypes[4]
+	mi := &file_weir_flush_v1_flush_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -588,7 +825,7 @@ func (x *Flushed) String() string {
 func (*Flushed) ProtoMessage() {}
 
 func (x *Flushed) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_flush_v1_flush_proto_msgTypes[4]
+	mi := &file_weir_flush_v1_flush_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -601,7 +838,7 @@ func (x *Flushed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Flushed.ProtoReflect.Descriptor instead.
 func (*Flushed) Descriptor() ([]byte, []int) {
-	return file_weir_flush_v1_flush_proto_rawDescGZIP(), []int{4}
+	return file_weir_flush_v1_flush_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Flushed) GetTable() string {
@@ -645,7 +882,7 @@ type FlushCommitted struct {
 
 func (x *FlushCommitted) Reset() {
 	*x = FlushCommitted{}
-	mi := &file_weir_flush_v1_flush_proto_msgTypes[5]
+	mi := &file_weir_flush_v1_flush_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -657,7 +894,7 @@ func (x *FlushCommitted) String() string {
 func (*FlushCommitted) ProtoMessage() {}
 
 func (x *FlushCommitted) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_flush_v1_flush_proto_msgTypes[5]
+	mi := &file_weir_flush_v1_flush_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -670,7 +907,7 @@ func (x *FlushCommitted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FlushCommitted.ProtoReflect.Descriptor instead.
 func (*FlushCommitted) Descriptor() ([]byte, []int) {
-	return file_weir_flush_v1_flush_proto_rawDescGZIP(), []int{5}
+	return file_weir_flush_v1_flush_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *FlushCommitted) GetGroup() string {
@@ -789,7 +1026,7 @@ type CommittedFile struct {
 
 func (x *CommittedFile) Reset() {
 	*x = CommittedFile{}
-	mi := &file_weir_flush_v1_flush_proto_msgTypes[6]
+	mi := &file_weir_flush_v1_flush_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -801,7 +1038,7 @@ func (x *CommittedFile) String() string {
 func (*CommittedFile) ProtoMessage() {}
 
 func (x *CommittedFile) ProtoReflect() protoreflect.Message {
-	mi := &file_weir_flush_v1_flush_proto_msgTypes[6]
+	mi := &file_weir_flush_v1_flush_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -814,7 +1051,7 @@ func (x *CommittedFile) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommittedFile.ProtoReflect.Descriptor instead.
 func (*CommittedFile) Descriptor() ([]byte, []int) {
-	return file_weir_flush_v1_flush_proto_rawDescGZIP(), []int{6}
+	return file_weir_flush_v1_flush_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *CommittedFile) GetTable() string {
@@ -877,7 +1114,7 @@ var File_weir_flush_v1_flush_proto protoreflect.FileDescriptor
 
 const file_weir_flush_v1_flush_proto_rawDesc = "" +
 	"\n" +
-	"\x19weir/flush/v1/flush.proto\x12\rweir.flush.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9f\x06\n" +
+	"\x19weir/flush/v1/flush.proto\x12\rweir.flush.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb7\x06\n" +
 	"\bManifest\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\x05R\x06format\x12\x1d\n" +
 	"\n" +
@@ -909,7 +1146,28 @@ const file_weir_flush_v1_flush_proto_rawDesc = "" +
 	"\adropped\x18\x17 \x03(\tR\adropped\x12\x16\n" +
 	"\x06bundle\x18\x18 \x01(\tR\x06bundle\x12\x18\n" +
 	"\acolumns\x18\x19 \x01(\x03R\acolumns\x12!\n" +
-	"\fcolumn_names\x18\x1a \x03(\tR\vcolumnNames\"\x95\x03\n" +
+	"\fcolumn_names\x18\x1a \x03(\tR\vcolumnNames\x12\x16\n" +
+	"\x06shapes\x18\x1b \x01(\fR\x06shapes\"\x89\x01\n" +
+	"\x06Shapes\x121\n" +
+	"\x06events\x18\x01 \x03(\v2\x19.weir.flush.v1.EventShapeR\x06events\x12%\n" +
+	"\x0eunnoted_events\x18\x02 \x01(\x03R\runnotedEvents\x12%\n" +
+	"\x0eunnoted_values\x18\x03 \x01(\x03R\runnotedValues\"\x8a\x01\n" +
+	"\n" +
+	"EventShape\x12\x12\n" +
+	"\x04type\x18\x01 \x01(\tR\x04type\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x16\n" +
+	"\x06events\x18\x03 \x01(\x03R\x06events\x12<\n" +
+	"\n" +
+	"properties\x18\x04 \x03(\v2\x1c.weir.flush.v1.PropertyShapeR\n" +
+	"properties\"\xbd\x01\n" +
+	"\rPropertyShape\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05texts\x18\x02 \x01(\x03R\x05texts\x12\x1a\n" +
+	"\binstants\x18\x03 \x01(\x03R\binstants\x12\x1a\n" +
+	"\bintegers\x18\x04 \x01(\x03R\bintegers\x12\x18\n" +
+	"\anumbers\x18\x05 \x01(\x03R\anumbers\x12\x1a\n" +
+	"\bbooleans\x18\x06 \x01(\x03R\bbooleans\x12\x16\n" +
+	"\x06nested\x18\a \x01(\x03R\x06nested\"\x95\x03\n" +
 	"\x04File\x12\x14\n" +
 	"\x05table\x18\x01 \x01(\tR\x05table\x12\x1b\n" +
 	"\tsource_id\x18\x02 \x01(\tR\bsourceId\x12\x0e\n" +
@@ -975,34 +1233,39 @@ func file_weir_flush_v1_flush_proto_rawDescGZIP() []byte {
 	return file_weir_flush_v1_flush_proto_rawDescData
 }
 
-var file_weir_flush_v1_flush_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_weir_flush_v1_flush_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_weir_flush_v1_flush_proto_goTypes = []any{
 	(*Manifest)(nil),              // 0: weir.flush.v1.Manifest
-	(*File)(nil),                  // 1: weir.flush.v1.File
-	(*Part)(nil),                  // 2: weir.flush.v1.Part
-	(*DeadLetter)(nil),            // 3: weir.flush.v1.DeadLetter
-	(*Flushed)(nil),               // 4: weir.flush.v1.Flushed
-	(*FlushCommitted)(nil),        // 5: weir.flush.v1.FlushCommitted
-	(*CommittedFile)(nil),         // 6: weir.flush.v1.CommittedFile
-	(*timestamppb.Timestamp)(nil), // 7: google.protobuf.Timestamp
+	(*Shapes)(nil),                // 1: weir.flush.v1.Shapes
+	(*EventShape)(nil),            // 2: weir.flush.v1.EventShape
+	(*PropertyShape)(nil),         // 3: weir.flush.v1.PropertyShape
+	(*File)(nil),                  // 4: weir.flush.v1.File
+	(*Part)(nil),                  // 5: weir.flush.v1.Part
+	(*DeadLetter)(nil),            // 6: weir.flush.v1.DeadLetter
+	(*Flushed)(nil),               // 7: weir.flush.v1.Flushed
+	(*FlushCommitted)(nil),        // 8: weir.flush.v1.FlushCommitted
+	(*CommittedFile)(nil),         // 9: weir.flush.v1.CommittedFile
+	(*timestamppb.Timestamp)(nil), // 10: google.protobuf.Timestamp
 }
 var file_weir_flush_v1_flush_proto_depIdxs = []int32{
-	7,  // 0: weir.flush.v1.Manifest.created_at:type_name -> google.protobuf.Timestamp
-	1,  // 1: weir.flush.v1.Manifest.files:type_name -> weir.flush.v1.File
-	3,  // 2: weir.flush.v1.Manifest.dead_letters:type_name -> weir.flush.v1.DeadLetter
-	4,  // 3: weir.flush.v1.Manifest.ahead:type_name -> weir.flush.v1.Flushed
-	2,  // 4: weir.flush.v1.File.parts:type_name -> weir.flush.v1.Part
-	7,  // 5: weir.flush.v1.File.min_time:type_name -> google.protobuf.Timestamp
-	7,  // 6: weir.flush.v1.File.max_time:type_name -> google.protobuf.Timestamp
-	6,  // 7: weir.flush.v1.FlushCommitted.files:type_name -> weir.flush.v1.CommittedFile
-	7,  // 8: weir.flush.v1.FlushCommitted.committed_at:type_name -> google.protobuf.Timestamp
-	7,  // 9: weir.flush.v1.CommittedFile.min_time:type_name -> google.protobuf.Timestamp
-	7,  // 10: weir.flush.v1.CommittedFile.max_time:type_name -> google.protobuf.Timestamp
-	11, // [11:11] is the sub-list for method output_type
-	11, // [11:11] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	10, // 0: weir.flush.v1.Manifest.created_at:type_name -> google.protobuf.Timestamp
+	4,  // 1: weir.flush.v1.Manifest.files:type_name -> weir.flush.v1.File
+	6,  // 2: weir.flush.v1.Manifest.dead_letters:type_name -> weir.flush.v1.DeadLetter
+	7,  // 3: weir.flush.v1.Manifest.ahead:type_name -> weir.flush.v1.Flushed
+	2,  // 4: weir.flush.v1.Shapes.events:type_name -> weir.flush.v1.EventShape
+	3,  // 5: weir.flush.v1.EventShape.properties:type_name -> weir.flush.v1.PropertyShape
+	5,  // 6: weir.flush.v1.File.parts:type_name -> weir.flush.v1.Part
+	10, // 7: weir.flush.v1.File.min_time:type_name -> google.protobuf.Timestamp
+	10, // 8: weir.flush.v1.File.max_time:type_name -> google.protobuf.Timestamp
+	9,  // 9: weir.flush.v1.FlushCommitted.files:type_name -> weir.flush.v1.CommittedFile
+	10, // 10: weir.flush.v1.FlushCommitted.committed_at:type_name -> google.protobuf.Timestamp
+	10, // 11: weir.flush.v1.CommittedFile.min_time:type_name -> google.protobuf.Timestamp
+	10, // 12: weir.flush.v1.CommittedFile.max_time:type_name -> google.protobuf.Timestamp
+	13, // [13:13] is the sub-list for method output_type
+	13, // [13:13] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_weir_flush_v1_flush_proto_init() }
@@ -1016,7 +1279,7 @@ func file_weir_flush_v1_flush_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_weir_flush_v1_flush_proto_rawDesc), len(file_weir_flush_v1_flush_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   7,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -23,7 +23,7 @@ const (
 	ParamSchemaVersion = "weir.schema_version"  // counts from 1, one for each change of the columns by weir
 	ParamColumns       = "weir.columns_version" // of the registry all of whose columns the table has
 	ParamPath          = "weir.path"            // of a promoted column: the keys that lead to its values
-	owner              = "weir-catalog"
+	Owner              = "weir-catalog"
 )
 
 // Column is a column as Glue names it.
@@ -100,7 +100,7 @@ func (l Lake) SpecOf(t lake.Table) Spec {
 			"EXTERNAL":                    "TRUE",
 			"typeOfData":                  "file",
 			"partition_filtering.enabled": "true",
-			ParamOwner:                    owner,
+			ParamOwner:                    Owner,
 			ParamSchemaVersion:            "1",
 		},
 	}

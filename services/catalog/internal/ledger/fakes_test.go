@@ -24,8 +24,10 @@ import (
 	"weir/pkg/lake"
 	reader "weir/pkg/ledger"
 	"weir/pkg/s3"
+	"weir/pkg/shape"
 	"weir/services/catalog/internal/change"
 	"weir/services/catalog/internal/follow"
+	"weir/services/catalog/internal/views/keep"
 )
 
 // world is what outlives a keeper: the lake and Glue. Every effect goes through act, where a test may let it fail, land
@@ -202,6 +204,13 @@ func manifest(partition int32, seq uint64, days int, sources ...string) *flush.M
 		}
 	}
 	m.Key = o.ManifestKey(seq, m.FlushID)
+	packed, err := codec.PackShapes(&shape.Summary{Events: map[shape.Event]*shape.Seen{
+		{Type: "track", Name: "E"}: {Events: 1, Properties: map[string]*shape.Counts{fmt.Sprintf("p%d", seq%3): {shape.Text: 1}}},
+	}})
+	if err != nil {
+		panic(err)
+	}
+	m.Shapes = packed
 	return m
 }
 
@@ -313,6 +322,16 @@ func (w *world) check(flushes ...*flush.Manifest) {
 		got[r.Key]++
 	}
 	require.Equal(w.t, want, got)
+	known, _, err := keep.Read(w.t.Context(), w, "db")
+	require.NoError(w.t, err)
+	var seen, values int64
+	for _, s := range known.Seen.Events {
+		seen += s.Events
+		for _, n := range s.Properties {
+			values += n.Sum()
+		}
+	}
+	require.Equal(w.t, []int64{int64(len(flushes)), int64(len(flushes))}, []int64{seen, values}, "events are counted once")
 	list, err := reader.Open(w, "db").Sums(w.t.Context(), "", reader.Filter{})
 	require.NoError(w.t, err)
 	require.Len(w.t, list, len(sums))

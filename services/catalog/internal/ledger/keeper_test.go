@@ -212,7 +212,7 @@ func TestDroppedFiles(t *testing.T) {
 	w := newWorld(t)
 	k, _ := w.keeper()
 	lost, recovery := manifest(0, 2, 1, "a", "b"), manifest(0, 3, 0)
-	recovery.Format, recovery.Dropped = flush.RecoveryFormat, []string{lost.Files[1].Key}
+	recovery.Format, recovery.Dropped, recovery.Shapes = flush.RecoveryFormat, []string{lost.Files[1].Key}, nil
 	w.flushed(manifest(0, 1, 1, "a"))
 	w.attempt(recovery)
 	w.flushed(lost) // the gate is on its way to the recovery
@@ -376,4 +376,33 @@ func TestObjectsAreNamedByBatchAndDay(t *testing.T) {
 		keys = append(keys, strings.TrimPrefix(o.Key, "weir_files/db/"))
 	}
 	require.Equal(t, []string{"dt=2024-10-03/00000000000000000001-0.parquet", "dt=2024-10-04/00000000000000000001-0.parquet"}, keys)
+}
+
+// A manifest that tells of its events what nobody can read holds up its partition, before and after a hole, and no other.
+func TestShapesThatCannotBeRead(t *testing.T) {
+	for _, hole := range []bool{false, true} {
+		w := newWorld(t)
+		k, _ := w.keeper()
+		bad, after, other := manifest(0, 1, 1, "a"), manifest(0, 2, 1, "a"), manifest(1, 1, 1, "b")
+		bad.Shapes = []byte("x")
+		w.flushed(bad, after, other)
+		if hole {
+			delete(w.objects, after.Key)
+		}
+		for range 3 {
+			_, err := k.round(t.Context())
+			require.ErrorContains(t, err, bad.Key+": unpack the shapes of events")
+		}
+		w.check(other)
+		bad.Shapes = nil
+		w.attempt(bad)
+		w.rounds(k)
+		rows := 0
+		for _, r := range w.rows() {
+			if r.Key == bad.Files[0].Key {
+				rows++
+			}
+		}
+		require.Equal(t, 1, rows, "it stands there once it can be read")
+	}
 }

@@ -22,7 +22,9 @@ type walk struct {
 // step takes the manifest of the next step, nil where it is gone.
 func (w *walk) step(s journal.Step, m *flush.Manifest) error {
 	if m == nil {
-		w.add(nil)
+		if err := w.add(nil); err != nil {
+			return err
+		}
 		w.skip(s)
 		return nil
 	}
@@ -30,10 +32,14 @@ func (w *walk) step(s journal.Step, m *flush.Manifest) error {
 		return fmt.Errorf("flush %d follows %s, in the ledger is %s", m.Seq, m.Predecessor, w.at.Manifest)
 	}
 	if m.Seq > w.at.Seq+1 {
-		w.add(nil)
+		if err := w.add(nil); err != nil {
+			return err
+		}
 		w.tell(Hole{Owner: w.owner, From: w.at.Seq + 1, To: m.Seq - 1})
 	}
-	w.add(m.Dropped)
+	if err := w.add(m.Dropped); err != nil {
+		return err
+	}
 	w.held, w.at = m, flush.Link{Seq: m.Seq, Manifest: m.Key}
 	return nil
 }
@@ -49,11 +55,13 @@ func (w *walk) skip(s journal.Step) {
 }
 
 // add puts what is held into the batch.
-func (w *walk) add(dropped []string) {
-	if w.held != nil {
-		w.batch.Add(w.held, journal.Flush{Manifest: w.held.Key, VisibleAt: w.visible(w.held), Dropped: dropped})
-		w.held = nil
+func (w *walk) add(dropped []string) error {
+	if w.held == nil {
+		return nil
 	}
+	held := w.held
+	w.held = nil
+	return add(w.batch, held, journal.Flush{Manifest: held.Key, VisibleAt: w.visible(held), Dropped: dropped})
 }
 
 // end adds the last flush, if it is the gate's and nothing ahead says that files of it were given up. The others wait for
@@ -71,6 +79,5 @@ func (w *walk) end(ctx context.Context, path journal.Path) error {
 			return nil
 		}
 	}
-	w.add(nil)
-	return nil
+	return w.add(nil)
 }

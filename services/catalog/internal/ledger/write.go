@@ -6,12 +6,16 @@ import (
 	"fmt"
 	"time"
 
+	"weir/pkg/flush"
+	"weir/pkg/flush/codec"
 	"weir/pkg/lake"
 	reader "weir/pkg/ledger"
 	"weir/pkg/ledger/sums"
 	"weir/pkg/s3"
+	"weir/pkg/shape"
 	"weir/services/catalog/internal/change"
 	"weir/services/catalog/internal/ledger/journal"
+	"weir/services/catalog/internal/views/keep"
 )
 
 // list makes Glue hold the table, and the days that have rows: after a start, and when the table was lost.
@@ -68,9 +72,22 @@ func (k *Keeper) again(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		batch.Add(m, f)
+		if err := add(batch, m, f); err != nil {
+			return err
+		}
 	}
 	return k.make(ctx, batch)
+}
+
+// add puts a flush into the batch, with what its events have.
+func add(b *journal.Batch, m *flush.Manifest, f journal.Flush) error {
+	seen, err := codec.UnpackShapes(m.Shapes)
+	if err != nil {
+		return fmt.Errorf("%s: %w", m.Key, err)
+	}
+	b.Add(m, f)
+	b.Learn(seen)
+	return nil
 }
 
 // whole tells whether everything of the batch is there.
@@ -91,7 +108,14 @@ func (k *Keeper) whole(ctx context.Context) (bool, error) {
 			return false, nil
 		}
 	}
-	return true, nil
+	if !k.journal.Shapes {
+		return true, nil
+	}
+	known, _, err := keep.Read(ctx, k.store, k.settings.Database)
+	if err != nil {
+		return false, err
+	}
+	return known.Applied >= k.journal.Number, nil
 }
 
 // make makes the batch of the journal: a day is known to Glue, then its rows are there, then its sums.
@@ -113,6 +137,9 @@ func (k *Keeper) make(ctx context.Context, batch *journal.Batch) error {
 			return err
 		}
 		done.Rows += len(rows)
+	}
+	if err := k.learn(ctx, &batch.Shapes); err != nil {
+		return err
 	}
 	k.made = true
 	k.tell(done)
@@ -146,6 +173,20 @@ func (k *Keeper) sum(ctx context.Context, day lake.Day, rows []journal.Row) erro
 	}
 	_, err = k.store.PutIfMatch(ctx, lake.SumsKey(k.settings.Database, day), body, etag)
 	return err // where another catalog was faster it has added the same: the next try sees it
+}
+
+// learn counts what the batch's events have, once.
+func (k *Keeper) learn(ctx context.Context, seen *shape.Summary) error {
+	if !k.journal.Shapes {
+		return nil
+	}
+	known, etag, err := keep.Read(ctx, k.store, k.settings.Database)
+	if err != nil || known.Applied >= k.journal.Number {
+		return err
+	}
+	known.Apply(k.journal.Number, seen)
+	_, err = keep.Write(ctx, k.store, k.settings.Database, known, etag)
+	return err // as with sums, where somebody was faster the next try sees it
 }
 
 func sumsOf(rows []journal.Row) []sums.Sum {

@@ -87,6 +87,9 @@ func (w *Worker) add(r *kgo.Record, now time.Time) error {
 		if err := f.append(&w.record, &w.view); err != nil {
 			return err
 		}
+		if t.Shapes {
+			w.learner.Note(&w.view, &f.shapes)
+		}
 	}
 	w.slots.touch(slot)
 	return nil

@@ -9,6 +9,7 @@ import (
 	"weir/pkg/event"
 	"weir/pkg/flush"
 	"weir/pkg/lake"
+	"weir/pkg/shape"
 	"weir/services/sink/internal/cut"
 )
 
@@ -34,6 +35,8 @@ type Table struct {
 	// Register makes sure that the catalog can learn of every column that a closed file has, and gives the version of what
 	// it learns them from. nil = all files have the same columns.
 	Register func(ctx context.Context, e Encoder) (version int64, err error)
+	// Shapes: what the events of its files have is noted in manifests. Of one table: they are the same in all.
+	Shapes bool
 	// Sizes tells how many bytes the columns of a closed file take. nil = its files have no columns.
 	Sizes func(e Encoder) []lake.ColumnBytes
 }
@@ -49,7 +52,8 @@ type file struct {
 	offsets   runs
 	low, high int64 // receivedAt of its rows, lowest and highest, in microseconds
 
-	columns int64 // version that its table's Register gave; 0 before it is sealed
+	shapes  shape.Tally // of its rows, where its table notes them
+	columns int64       // version that its table's Register gave; 0 before it is sealed
 
 	raw     int64 // bytes of its records
 	rawThen int64 // of these, when written last changed
@@ -91,7 +95,7 @@ func (f *file) size() int64 {
 	return f.written + int64(float64(f.raw-f.rawThen)*rate)
 }
 
-func (f *file) held() int64 { return f.encoder.Buffered() + f.upload.held() }
+func (f *file) held() int64 { return f.encoder.Buffered() + f.upload.held() + f.shapes.Held() }
 
 func (f *file) cutFile() cut.File {
 	return cut.File{Size: f.size(), Held: f.held(), First: f.offsets.min(), Opened: f.opened}

@@ -9,11 +9,16 @@ import (
 
 	"weir/pkg/event"
 	"weir/pkg/flush"
+	"weir/pkg/flush/codec"
+	"weir/pkg/shape"
 	"weir/services/sink/internal/cut"
 )
 
 // sealers is how many files of a cut are finished at once.
 const sealers = 4
+
+// shapes bounds what a manifest says of its events: some hundred kilobytes at worst.
+var shapes = shape.Limits{Events: 500, Properties: 200, Total: 4000}
 
 // flushing is the flush that this ownership has cut and not yet published: its dead
 // letters and small files from memory, and what is reported of it.
@@ -76,8 +81,13 @@ func (w *Worker) cut(ctx context.Context, t cut.Trigger, take, rest []*file) flu
 	}
 	w.flushing = f
 	c := w.describe(f, files, rest)
-	for _, t := range take {
-		c.Columns = max(c.Columns, t.columns)
+	tallies := make([]*shape.Tally, len(take))
+	for i, t := range take {
+		c.Columns, tallies[i] = max(c.Columns, t.columns), &t.shapes
+	}
+	w.learner.Renew()
+	if c.Shapes, err = codec.PackShapes(shape.Of(shapes, tallies...)); err != nil {
+		return w.broken(ctx, err)
 	}
 	eff := w.drive(ctx, w.machine.Cut(c))
 	w.flushing = nil

@@ -21,6 +21,7 @@ import (
 	"weir/pkg/flush"
 	"weir/pkg/lake"
 	"weir/pkg/s3"
+	"weir/pkg/shape"
 	"weir/services/sink/internal/cut"
 )
 
@@ -126,6 +127,7 @@ type Worker struct {
 	epoch     int32     // of the newest record read
 	record    event.Record
 	view      event.View
+	learner   shape.Learner
 	spare     []*kgo.Record
 	slots     slots
 	open      []*file // in the order of opening

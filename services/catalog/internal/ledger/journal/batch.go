@@ -6,6 +6,7 @@ import (
 
 	"weir/pkg/flush"
 	"weir/pkg/lake"
+	"weir/pkg/shape"
 )
 
 // What a batch holds at most, but for one flush more than its files: it bounds the ledger's memory and the journal.
@@ -13,6 +14,9 @@ const (
 	MaxFlushes = 1000
 	MaxFiles   = 20_000
 )
+
+// shapes bounds what a batch says of events.
+var shapes = shape.Limits{Events: 2000, Properties: 500, Total: 30_000}
 
 // Row is one published file.
 type Row struct {
@@ -33,6 +37,7 @@ type Row struct {
 type Batch struct {
 	Flushes []Flush
 	Rows    map[lake.Day][]Row
+	Shapes  shape.Summary // of the flushes' events
 
 	positions map[lake.Owner]flush.Link
 	files     int
@@ -64,6 +69,9 @@ func (b *Batch) Add(m *flush.Manifest, f Flush) {
 		b.files++
 	}
 }
+
+// Learn counts in what the events of a flush have; nil is nothing.
+func (b *Batch) Learn(seen *shape.Summary) { b.Shapes.Merge(seen, shapes) }
 
 // pass notes how far a partition has come.
 func (b *Batch) pass(owner lake.Owner, l flush.Link) {

@@ -26,6 +26,7 @@ type Journal struct {
 	Positions map[lake.Owner]flush.Link // the last flush of each partition that stands in a batch, this one included
 	Days      []lake.Day                // of which the batch has rows, rising
 	Flushes   []Flush                   // of the batch
+	Shapes    bool                      // its flushes tell of the properties of their events
 	Places    map[lake.Day]int64        // of each day that was merged: the number of the batch that did. A day is merged once
 	Merge     *lake.Day                 // what the batch merges, instead of writing flushes; nil = it writes them
 }
@@ -45,6 +46,7 @@ func (j Journal) Next(b *Batch) Journal {
 	}
 	maps.Copy(next.Positions, b.positions)
 	next.Days = slices.Sorted(maps.Keys(b.Rows))
+	next.Shapes = !b.Shapes.Empty()
 	return next
 }
 
@@ -77,6 +79,7 @@ type memory struct {
 	Positions []string         `json:"positions"` // keys of manifests, which say whose they are
 	Days      []string         `json:"days"`
 	Flushes   []flushMemory    `json:"flushes"`
+	Shapes    bool             `json:"shapes,omitempty"`
 	Places    map[string]int64 `json:"places,omitempty"` // by day
 	Merge     string           `json:"merge,omitempty"`  // a day
 }
@@ -89,7 +92,7 @@ type flushMemory struct {
 
 // Encode writes the journal. The same journal is the same bytes.
 func (j Journal) Encode() ([]byte, error) {
-	m := memory{Format: format, Number: j.Number}
+	m := memory{Format: format, Number: j.Number, Shapes: j.Shapes}
 	for _, link := range j.Positions {
 		m.Positions = append(m.Positions, link.Manifest)
 	}
@@ -129,7 +132,7 @@ func Decode(body []byte) (Journal, error) {
 	if m.Format != format || m.Number < 1 {
 		return Journal{}, fmt.Errorf("decode the ledger's memory: format %d, batch %d; this version of weir reads format %d: run the version that wrote it, or a newer one", m.Format, m.Number, format)
 	}
-	j := Journal{Number: m.Number, Positions: make(map[lake.Owner]flush.Link, len(m.Positions))}
+	j := Journal{Number: m.Number, Shapes: m.Shapes, Positions: make(map[lake.Owner]flush.Link, len(m.Positions))}
 	for _, key := range m.Positions {
 		owner, seq, _, err := lake.ParseManifestKey(key)
 		if err != nil {

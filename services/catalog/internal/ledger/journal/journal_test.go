@@ -9,6 +9,7 @@ import (
 
 	"weir/pkg/flush"
 	"weir/pkg/lake"
+	"weir/pkg/shape"
 )
 
 func owner(partition int32) lake.Owner {
@@ -48,6 +49,16 @@ func TestJournalComesBack(t *testing.T) {
 	require.Equal(t, map[lake.Owner]flush.Link{owner(0): link(1), owner(1): {Seq: 10, Manifest: owner(1).ManifestKey(10, "a")}}, more.Positions)
 	require.Empty(t, more.Flushes)
 	require.Equal(t, uint64(9), got.Positions[owner(1)].Seq, "the journal before it stays as it is")
+
+	require.False(t, more.Shapes)
+	told := more.Next(&Batch{Shapes: shape.Summary{Unnoted: shape.Unnoted{Events: 1}}})
+	require.True(t, told.Shapes, "whoever finds the batch unfinished has to count its events")
+	body, err = told.Encode()
+	require.NoError(t, err)
+	got, err = Decode(body)
+	require.NoError(t, err)
+	require.Equal(t, told, got)
+	require.False(t, told.Merging(20_000).Shapes)
 
 	merging := more.Merging(20_000)
 	body, err = merging.Encode()

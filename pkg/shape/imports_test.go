@@ -1,0 +1,9 @@
+package shape
+
+import (
+	"testing"
+
+	"weir/pkg/puretest"
+)
+
+func TestImports(t *testing.T) { puretest.Check(t, "weir/services") }
