@@ -97,7 +97,7 @@ profile:
 	go run -tags '$(TAGS)' -pgo=off ./loadtest/cmd/weirbench -only gateway/batch100 -profiles bin/profiles -out bin/profiles/gateway.json
 	go tool pprof -proto bin/profiles/*.pprof > $(PGO)
 
-# The product against real parts. E2E_REQUIRE=kafka,moto,trino,spark makes an absent one a failure.
+# The product against real parts. E2E_REQUIRE=kafka,moto,trino,spark,hive makes an absent one a failure.
 e2e: bin/weir
 	WEIR_BIN=$(BIN)/weir $(TOOL) gotestsum --format standard-verbose -- -tags '$(TAGS) e2e' -count=1 -timeout 30m -p 1 -run '^($(E2E_TESTS))$$' $(addprefix ./,$(sort $(dir $(E2E_FILES))))
 

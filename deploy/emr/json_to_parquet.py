@@ -8,21 +8,15 @@ Lines that are no event are kept, byte for byte, under <lake>/_rejected/. Prints
 """
 
 import argparse
-import json
 import math
-import re
-import sys
-from datetime import date, timedelta
+from datetime import date
 
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from weirevent import MAPS, TEXTS, TIMES, event
-from weirlake import Lake, LakeError, fingerprint
-
-VERSION = 1  # of what a row is: another one makes all days anew
-FILE_BYTES = 256 << 20  # of raw files to one Parquet file, about
+from weirlake import FILE_BYTES, LAYOUTS, Lake, LakeError, finish, history_arguments, history_print, target, wanted
 
 MAP = T.MapType(T.StringType(), T.StringType())
 PARSED = T.StructType(
@@ -41,51 +35,21 @@ COLUMNS = (
     + ["cast(null as string) as kafkatopic", "cast(null as int) as kafkapartition", "cast(null as bigint) as kafkaoffset"]
 )
 
-# Where a raw file stands: its source, and its day.
-LAYOUTS = {
-    "weir": ("sourceid=*/dt=*", r"/sourceid=([A-Za-z0-9._-]{1,128})/dt=(\d{4}-\d\d-\d\d)$"),
-    "segment": ("*/*", r"/([A-Za-z0-9._-]{1,128})/(\d{9,14})$"),
-}
-
 
 def arguments():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--raw", required=True, help="where the raw files are: <lake>/raw, or Segment's segment-logs")
-    p.add_argument("--layout", choices=sorted(LAYOUTS), default="weir", help="of the raw files' folders")
-    p.add_argument("--lake", required=True, help="the lake: rows go to its eventlogs/")
-    p.add_argument("--source", action="append", default=[], help="only this source; may be repeated")
-    p.add_argument("--from", dest="first", type=date.fromisoformat, default=date.min, help="first day, YYYY-MM-DD")
-    p.add_argument("--to", dest="last", type=date.fromisoformat, default=date.max, help="last day, YYYY-MM-DD")
+    history_arguments(p)
     p.add_argument("--codec", choices=["zstd", "snappy"], default="zstd", help="of the Parquet files")
     return p.parse_args()
 
 
-def place(layout, folder):
-    """The source and the day of a folder; None if it is none of the layout."""
-    m = re.search(LAYOUTS[layout][1], folder)
-    if not m:
-        return None
-    try:
-        day = date(1970, 1, 1) + timedelta(milliseconds=int(m[2])) if layout == "segment" else date.fromisoformat(m[2])
-    except (ValueError, OverflowError):
-        return None
-    return m[1], day
-
-
 def raw_files(lake, args):
     """The raw files by the lake's folder that their rows go to, and how many folders were passed over."""
-    wanted, ignored = {}, 0
-    for folder in lake.folders(f"{args.raw.rstrip('/')}/{LAYOUTS[args.layout][0]}"):
-        at = place(args.layout, folder)
-        if at is None:
-            ignored += 1
-        elif args.first <= at[1] <= args.last and (not args.source or at[0] in args.source):
-            wanted[folder] = at
+    found, ignored = wanted(lake.folders(f"{args.raw.rstrip('/')}/{LAYOUTS[args.layout][0]}"), args)
     by_target = {}
-    for folder, files in lake.files(wanted).items():
-        source, day = wanted[folder]
+    for folder, files in lake.files(found).items():
         if files:
-            by_target.setdefault(f"eventlogs/sourceid={source}/dt={day}", []).extend(files)
+            by_target.setdefault(target(found[folder]), []).extend(files)
     return by_target, ignored
 
 
@@ -111,8 +75,8 @@ def parsed(spark, paths, layout, rejected):
 
 def write_rows(spark, lake, lines, sizes, codec):
     """The rows into staging: a day is one file for each FILE_BYTES of its raw files, at least one."""
-    files = {target: max(1, math.ceil(size / FILE_BYTES)) for target, size in sizes.items()}
-    keys = [tuple(part.split("=", 1)[1] for part in target.split("/")[1:]) + (n,) for target, n in files.items()]
+    files = {day: max(1, math.ceil(size / FILE_BYTES)) for day, size in sizes.items()}
+    keys = [tuple(part.split("=", 1)[1] for part in day.split("/")[1:]) + (n,) for day, n in files.items()]
     spread = spark.createDataFrame(keys, "sourceid string, dt string, files int")
     rows = lines.where("e.reason is null").select("sourceid", "dt", "e.*").join(F.broadcast(spread), ["sourceid", "dt"])
     rows = rows.withColumn("file", F.expr("pmod(xxhash64(messageid), files)"))
@@ -126,12 +90,12 @@ def write_rejected(lake, lines):
     bad.write.partitionBy("sourceid", "dt", "reason").option("compression", "gzip").option("lineSep", "\n").text(f"{lake.staging}/rejected")
 
 
-def keep_rejected(lake, targets):
+def keep_rejected(lake, days):
     """Puts the rejected lines of these days in the place of those of before."""
     fs, staged = lake.fs(lake.url), f"{lake.staging}/rejected"
-    for target in targets:
-        relative = target.split("/", 1)[1]
-        old, new = lake.path(f"{lake.url}/_rejected/{target}"), lake.path(f"{staged}/{relative}")
+    for day in days:
+        relative = day.split("/", 1)[1]
+        old, new = lake.path(f"{lake.url}/_rejected/{day}"), lake.path(f"{staged}/{relative}")
         fs.delete(old, True)
         if fs.exists(new):
             fs.mkdirs(old.getParent())
@@ -144,7 +108,7 @@ def convert(spark, lake, args, raw, prints, held):
     paths = [path for files in raw.values() for path, _, _ in files]
     rejected = spark.sparkContext.accumulator(0)
     lines = parsed(spark, paths, args.layout, rejected)
-    write_rows(spark, lake, lines, {target: sum(size for _, size, _ in files) for target, files in raw.items()}, args.codec)
+    write_rows(spark, lake, lines, {day: sum(size for _, size, _ in files) for day, files in raw.items()}, args.codec)
     bad = 0
     if rejected.value:  # a task that ran twice counts twice: what was written is what counts
         write_rejected(lake, lines)
@@ -162,9 +126,9 @@ def run(spark, args):
     lake = Lake(spark, args.lake, "json_to_parquet", "history")
     raw, ignored = raw_files(lake, args)
     held = lake.held(sorted(raw))
-    prints = {target: fingerprint(VERSION, args.layout, args.codec, files) for target, files in raw.items()}
-    refused = sorted(target for target in raw if lake.foreign(held[target]))
-    stale = sorted(target for target in raw if target not in refused and not lake.complete(held[target], prints[target]))
+    prints = {day: history_print(args, args.codec, files) for day, files in raw.items()}
+    refused = sorted(day for day in raw if lake.foreign(held[day]))
+    stale = sorted(day for day in raw if day not in refused and not lake.complete(held[day], prints[day]))
     rows, rejected = 0, 0
     if stale:
         lake.clear()
@@ -178,12 +142,7 @@ def run(spark, args):
 
 def main():
     args = arguments()
-    done = run(SparkSession.builder.appName("weir json_to_parquet").getOrCreate(), args)
-    print(json.dumps(done))
-    if done["refused"]:
-        print(f"{len(done['refused'])} partitions hold objects that this job did not write, such as the sink's; they are as they were. "
-              "Leave them out with --from, --to and --source", file=sys.stderr)
-        sys.exit(3)
+    finish(run(SparkSession.builder.appName("weir json_to_parquet").getOrCreate(), args))
 
 
 if __name__ == "__main__":

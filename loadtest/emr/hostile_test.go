@@ -32,5 +32,8 @@ func hostile() []string {
 		`"type":"track","event":"long","properties":{"t":"` + strings.Repeat("long ", 20_000) + `"}`,
 		`"type":"track","event":"twice","channel":"first","channel":{"last":1},"context":{"a":1},"context":null,"event":"last"`,
 		`"type":"invented","event":null,"properties":null`,
+		// What means something to Hive between its columns and lines.
+		`"type":"\\N","event":"tab\there","name":"\\","category":"\r\n","properties":{"\\N":"\\N","\u0001\u0002":"\u0003\t","":"","null":null,"\\t":"\\\\r","l":["\\",{"a":"\n"}]},"traits":{},"context":{"":null},"integrations":{"":""}`,
+		"\"type\":\"track\",\r\"event\":\t\"white\"",
 	}
 }

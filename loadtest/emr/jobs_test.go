@@ -83,15 +83,17 @@ type rig struct {
 	lake   string    // the folder of the bucket
 	spark  parts.SparkOptions
 	jobs   string
+
+	convert func(code int, args ...string) done // runs the job that converts history
 }
 
-func newRig(t *testing.T, all []sentEvent) *rig {
-	_, _, err := parts.FetchSpark(t.Context())
-	parts.Need(t, "spark", err)
+func newRig(t *testing.T, all []sentEvent, env ...string) *rig {
 	w, lakeDir := fleet.Real(t) // the embedded S3 copies no objects, which a move needs
+	w.Env = append(w.Env, env...)
 	w.Sources = "sources:\n- {id: source1, enabled: true, write_keys: [key-one]}\n"
 	r := &rig{t: t, world: w, lake: filepath.Dir(lakeDir)}
 	r.spark = parts.SparkOptions{Dir: t.TempDir(), S3URL: w.S3URL, AccessKey: w.Access, SecretKey: w.Secret}
+	var err error
 	r.jobs, err = filepath.Abs("../../deploy/emr")
 	require.NoError(t, err)
 	r.bucket, err = s3.Open(t.Context(), s3.Config{
@@ -115,12 +117,21 @@ type done struct {
 	Messages     int
 }
 
+// run runs a Spark job.
 func (r *rig) run(code int, job string, args ...string) (d done) {
+	r.t.Helper()
+	return r.done(code, job, func(ctx context.Context) (string, int, error) {
+		return parts.SubmitSpark(ctx, r.spark, filepath.Join(r.jobs, job), args...)
+	})
+}
+
+// done runs a job to its end, which must be with this code, and reads what it says of itself.
+func (r *rig) done(code int, job string, run func(context.Context) (string, int, error)) (d done) {
 	r.t.Helper()
 	ctx, cancel := context.WithTimeout(r.t.Context(), 5*time.Minute)
 	defer cancel()
 	began := time.Now()
-	out, exit, err := parts.SubmitSpark(ctx, r.spark, filepath.Join(r.jobs, job), args...)
+	out, exit, err := run(ctx)
 	require.NoError(r.t, err)
 	require.Equal(r.t, code, exit, out)
 	line, _, _ := strings.Cut(out, "\n")
@@ -189,33 +200,40 @@ func (r *rig) requireSame(of string, rows int) {
 }
 
 func TestSparkJobs(t *testing.T) {
+	_, _, err := parts.FetchSpark(t.Context())
+	parts.Need(t, "spark", err)
 	all := history()
 	r := newRig(t, all)
-
-	// An earlier run that died between its moves, and one that died while it wrote.
-	half := "history/eventlogs/sourceid=source1/dt=2026-11-23/history-0123456789abcdef-1of2.parquet"
-	r.put(half, []byte("half"))
-	r.put("history/_staging/json_to_parquet/rows/eventlogs/sourceid=source9/dt=2026-11-23/part-0.parquet", []byte("half"))
-	weirs := []string{"--raw", "s3a://weir/lake/raw", "--lake", "s3a://weir/history"}
-	first := r.run(0, "json_to_parquet.py", weirs...)
-	require.Equal(t, done{Partitions: 4, Written: 4, Rows: events, Refused: []string{}}, first)
-	require.NotContains(t, r.objects("history/"), half)
-	r.requireSame("history", events)
-
-	// The same again changes nothing.
-	before := r.objects("history/")
-	require.Equal(t, done{Partitions: 4, Unchanged: 4, Refused: []string{}}, r.run(0, "json_to_parquet.py", weirs...))
-	require.Equal(t, before, r.objects("history/"))
-
-	r.segment(all)
+	r.convert = func(code int, args ...string) done { return r.run(code, "json_to_parquet.py", args...) }
+	r.weirs("s3a://weir/lake/raw")
+	r.segment(all, "--codec", "snappy")
 	r.refused()
 	r.registered()
 	r.rollups()
-	t.Run("trino", r.trino)
+	t.Run("trino", func(t *testing.T) { r.rollupsInTrino(r.sameInTrino(t)) })
+}
+
+// weirs converts weir's own layout, over what earlier runs left behind, and once more, which changes nothing.
+func (r *rig) weirs(raw string) {
+	t := r.t
+	// An earlier run that died between its moves, and those that died while they wrote.
+	half := "history/eventlogs/sourceid=source1/dt=2026-11-23/history-0123456789abcdef-1of2.parquet"
+	r.put(half, []byte("half"))
+	for _, job := range []string{"json_to_parquet", "json_to_parquet_hive"} {
+		r.put("history/_staging/"+job+"/rows/eventlogs/sourceid=source9/dt=2026-11-23/part-0.parquet", []byte("half"))
+	}
+	args := []string{"--raw", raw, "--lake", "s3a://weir/history"}
+	require.Equal(t, done{Partitions: 4, Written: 4, Rows: events, Refused: []string{}}, r.convert(0, args...))
+	require.NotContains(t, r.objects("history/"), half)
+	r.requireSame("history", events)
+
+	before := r.objects("history/")
+	require.Equal(t, done{Partitions: 4, Unchanged: 4, Refused: []string{}}, r.convert(0, args...))
+	require.Equal(t, before, r.objects("history/"))
 }
 
 // segment converts the same events from Segment's layout, and then one day of it that has changed.
-func (r *rig) segment(all []sentEvent) {
+func (r *rig) segment(all []sentEvent, more ...string) {
 	files := map[string]*bytes.Buffer{}
 	for i, e := range all {
 		key := fmt.Sprintf("segment-logs/%s/%d/%d.gz", e.source, e.received.Truncate(24*time.Hour).UnixMilli(), i%3)
@@ -227,17 +245,17 @@ func (r *rig) segment(all []sentEvent) {
 	for key, lines := range files {
 		r.put(key, zipped(r.t, lines.Bytes()))
 	}
-	segments := []string{"--raw", "s3a://weir/segment-logs", "--layout", "segment", "--lake", "s3a://weir/segment", "--codec", "snappy"}
-	require.Equal(r.t, done{Partitions: 4, Written: 4, Rows: events, Refused: []string{}}, r.run(0, "json_to_parquet.py", segments...))
+	segments := append([]string{"--raw", "s3a://weir/segment-logs", "--layout", "segment", "--lake", "s3a://weir/segment"}, more...)
+	require.Equal(r.t, done{Partitions: 4, Written: 4, Rows: events, Refused: []string{}}, r.convert(0, segments...))
 	r.requireSame("segment", events)
 
 	before := r.objects("segment/eventlogs/")
 	day := time.Date(2026, time.November, 23, 0, 0, 0, 0, time.UTC)
-	bad := "no JSON \xff\x00{\n{\"type\":\"t\"\n[1]\n"
+	bad := "no JSON \xff\x00{\n{\"type\":\"t\"\n[1]\n\n\\N\n\x01\ta\\\x02\ncarriage\rreturn\r\n"
 	late := `{"type":"track","event":"late","messageId":"late","receivedAt":"2026-11-23T10:00:00.000Z"}` + "\n"
 	r.put(fmt.Sprintf("segment-logs/source2/%d/late.gz", day.UnixMilli()), zipped(r.t, []byte(bad+late)))
-	again := r.run(0, "json_to_parquet.py", segments...)
-	require.Equal(r.t, []int{1, 3, 3}, []int{again.Written, again.Unchanged, again.Rejected})
+	again := r.convert(0, segments...)
+	require.Equal(r.t, []int{1, 3, 7}, []int{again.Written, again.Unchanged, again.Rejected})
 	require.Equal(r.t, events+1, r.count("select count(*) from "+r.table("segment", "true")))
 	for key, is := range r.objects("segment/eventlogs/") {
 		if !strings.Contains(key, "sourceid=source2/dt=2026-11-23/") {
@@ -280,7 +298,7 @@ func (r *rig) refused() {
 	old := time.Date(2025, time.January, 1, 0, 0, 0, 0, time.UTC)
 	r.put(fmt.Sprintf("segment-logs/source1/%d/old.gz", old.UnixMilli()), zipped(t, []byte(`{"type":"page","receivedAt":"2025-01-01T00:00:00Z","messageId":"old"}`+"\n")))
 	sinks := r.objects("lake/eventlogs/")
-	d := r.run(3, "json_to_parquet.py", "--raw", "s3a://weir/segment-logs", "--layout", "segment", "--lake", "s3a://weir/lake")
+	d := r.convert(3, "--raw", "s3a://weir/segment-logs", "--layout", "segment", "--lake", "s3a://weir/lake")
 	require.Equal(t, []int{5, 1, 0, 1, 0}, []int{d.Partitions, d.Written, d.Unchanged, d.Rows, d.Rejected})
 	require.Len(t, d.Refused, 4)
 	require.Contains(t, d.Refused, "eventlogs/sourceid=source1/dt=2026-11-23")
@@ -350,44 +368,4 @@ func (r *rig) rollups() {
 	require.Equal(t, done{Days: 4, CountedDays: 1, CountedWeeks: 1, Messages: more}, r.run(0, "rollup_by_type.py", args...))
 	require.Equal(t, 4, r.register("messages_by_type_daily"))
 	require.Equal(t, 4, r.register("messages_by_type_weekly"))
-}
-
-// trino reads in Glue what the jobs wrote, as the sink's rows.
-func (r *rig) trino(t *testing.T) {
-	_, err := parts.FetchTrino(t.Context())
-	parts.Need(t, "trino", err)
-	trino, err := parts.StartTrino(t.Context(), parts.TrinoOptions{
-		Dir: t.TempDir(), GlueURL: r.world.GlueURL, S3URL: r.world.S3URL, AccessKey: r.world.Access, SecretKey: r.world.Secret,
-	})
-	require.NoError(t, err)
-	t.Cleanup(trino.Stop)
-	require.NoError(t, trino.Await(t.Context(), time.Minute, func(ctx context.Context) error { // its node takes queries later than it answers
-		_, err := trino.Query(ctx, "weir", "select count(*) from eventlogs where dt > '2026'")
-		return err
-	}))
-	var names []string
-	for _, c := range lake.EventLogs().Schema {
-		switch {
-		case strings.HasPrefix(c.Name, "kafka"):
-		case c.Type == lake.MapStringString: // maps have no order, which except all asks for; as JSON their keys have one
-			names = append(names, fmt.Sprintf("json_format(cast(%s as json))", c.Name))
-		default:
-			names = append(names, c.Name)
-		}
-	}
-	list := strings.Join(append(names, "sourceid", "dt"), ", ")
-	for _, pair := range [][2]string{{"history", "weir"}, {"weir", "history"}} {
-		rows, err := trino.Query(t.Context(), "weir", fmt.Sprintf(
-			"select count(*) from (select %[1]s from %[2]s.eventlogs where dt > '2026' except all select %[1]s from %[3]s.eventlogs where dt > '2026')", list, pair[0], pair[1]))
-		require.NoError(t, err)
-		require.Equal(t, [][]any{{0.0}}, rows, pair)
-	}
-	rows, err := trino.Query(t.Context(), "history", "select count(*), count(distinct messageid) < count(*) from eventlogs")
-	require.NoError(t, err)
-	require.Equal(t, [][]any{{float64(events), true}}, rows)
-	for table, keys := range map[string]string{"messages_by_type_daily": "dt", "messages_by_type_weekly": "week_start_ds"} {
-		rows, err := trino.Query(t.Context(), "history", fmt.Sprintf("select sum(messages), count(distinct %s), count(event) > 0 from %s", keys, table))
-		require.NoError(t, err)
-		require.Equal(t, [][]any{{float64(events), 2.0, true}}, rows, table)
-	}
 }

@@ -42,3 +42,15 @@ func javaCandidates(version string) []string {
 	}
 	return found
 }
+
+// jdk17 is the java of a JDK 17 itself, not a link to it from elsewhere.
+func jdk17(ctx context.Context, part string) (string, error) {
+	java, err := javaOf(ctx, part, "17")
+	if err != nil {
+		return "", err
+	}
+	if java, err = filepath.EvalSymlinks(java); err != nil {
+		return "", fmt.Errorf("find %s's JDK: %w", part, err)
+	}
+	return java, nil
+}

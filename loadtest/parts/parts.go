@@ -1,10 +1,11 @@
-// Package parts fetches and starts the real servers that weir is tested against: Apache Kafka, Trino, Spark,
+// Package parts fetches and starts the real servers that weir is tested against: Apache Kafka, Trino, Spark, Hive,
 // moto's Glue and a versitygw process. Everything comes through the ordinary clients of Maven, pip and Go,
 // into one cache folder, once; nothing is installed on the machine. Each server runs on loopback, in a folder
 // of its own, and ends with Stop. It does not know weir: tests and load tests wire the addresses.
 package parts
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -93,6 +94,23 @@ func run(ctx context.Context, dir, name string, args ...string) error {
 		return fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), err, tail(out))
 	}
 	return nil
+}
+
+// toEnd runs a job that may exit with any code, and returns what it printed, what it said besides, and the code; an error is
+// one that kept it from ending by itself. What it started ends with it.
+func toEnd(ctx context.Context, dir string, env, argv []string) (printed string, said []byte, code int, err error) {
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Dir, cmd.Env = dir, append(append(os.Environ(), env...), "PYTHONDONTWRITEBYTECODE=1")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	var faults bytes.Buffer
+	cmd.Stderr = &faults
+	out, err := cmd.Output()
+	var exit *exec.ExitError
+	if err != nil && (!errors.As(err, &exit) || exit.ExitCode() < 0) {
+		return "", nil, 0, fmt.Errorf("run %s: %w\n%s", strings.Join(argv, " "), err, tail(faults.Bytes()))
+	}
+	return string(out), faults.Bytes(), cmd.ProcessState.ExitCode(), nil
 }
 
 func tail(out []byte) []byte {

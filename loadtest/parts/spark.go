@@ -13,7 +13,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -25,17 +24,19 @@ const (
 )
 
 // The SDK's bundle of all services has 300 MB; S3A links to these three.
-const s3aPom = `<project xmlns="http://maven.apache.org/POM/4.0.0">
-  <modelVersion>4.0.0</modelVersion>
-  <groupId>weir.parts</groupId><artifactId>s3a</artifactId><version>1</version>
-  <dependencies>
-    <dependency>
+const s3aDependencies = `<dependency>
       <groupId>org.apache.hadoop</groupId><artifactId>hadoop-aws</artifactId><version>` + HadoopVersion + `</version>
       <exclusions><exclusion><groupId>com.amazonaws</groupId><artifactId>*</artifactId></exclusion></exclusions>
     </dependency>
     <dependency><groupId>com.amazonaws</groupId><artifactId>aws-java-sdk-s3</artifactId><version>` + awsSDKVersion + `</version></dependency>
     <dependency><groupId>com.amazonaws</groupId><artifactId>aws-java-sdk-sts</artifactId><version>` + awsSDKVersion + `</version></dependency>
-    <dependency><groupId>com.amazonaws</groupId><artifactId>aws-java-sdk-dynamodb</artifactId><version>` + awsSDKVersion + `</version></dependency>
+    <dependency><groupId>com.amazonaws</groupId><artifactId>aws-java-sdk-dynamodb</artifactId><version>` + awsSDKVersion + `</version></dependency>`
+
+const s3aPom = `<project xmlns="http://maven.apache.org/POM/4.0.0">
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>weir.parts</groupId><artifactId>s3a</artifactId><version>1</version>
+  <dependencies>
+    ` + s3aDependencies + `
   </dependencies>
 </project>
 `
@@ -105,7 +106,7 @@ func FetchSpark(ctx context.Context) (home, jars string, err error) {
 
 // compileCodec adds to the folder of jars what reads .zst files.
 func compileCodec(ctx context.Context, dir, home string) error {
-	java, err := sparkJava(ctx)
+	java, err := jdk17(ctx, "spark")
 	if err != nil {
 		return err
 	}
@@ -117,18 +118,6 @@ func compileCodec(ctx context.Context, dir, home string) error {
 		return err
 	}
 	return run(ctx, dir, filepath.Join(filepath.Dir(java), "javac"), "-cp", filepath.Join(spark, "jars", "*"), "-d", ".", "ZstdCodec.java")
-}
-
-// sparkJava is the java of the JDK itself, not a link to it from elsewhere.
-func sparkJava(ctx context.Context) (string, error) {
-	java, err := javaOf(ctx, "spark", "17")
-	if err != nil {
-		return "", err
-	}
-	if java, err = filepath.EvalSymlinks(java); err != nil {
-		return "", fmt.Errorf("find spark's JDK: %w", err)
-	}
-	return java, nil
 }
 
 // sparkHome is the folder of Spark in its Python environment.
@@ -165,7 +154,7 @@ func sparkPython(ctx context.Context, o SparkOptions) (python string, env []stri
 	if err != nil {
 		return "", nil, err
 	}
-	java, err := sparkJava(ctx)
+	java, err := jdk17(ctx, "spark")
 	if err != nil {
 		return "", nil, err
 	}
@@ -201,22 +190,13 @@ func SubmitSpark(ctx context.Context, o SparkOptions, script string, args ...str
 	if err != nil {
 		return "", 0, err
 	}
-	cmd := exec.CommandContext(ctx, python, append([]string{script}, args...)...)
-	cmd.Dir, cmd.Env = o.Dir, append(append(os.Environ(), env...), "PYTHONPATH="+filepath.Dir(script), "PYTHONDONTWRITEBYTECODE=1")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // the JVM ends with it
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	var said bytes.Buffer
-	cmd.Stderr = &said
-	out, err := cmd.Output()
-	var exit *exec.ExitError
-	if err != nil && (!errors.As(err, &exit) || exit.ExitCode() < 0) {
-		return "", 0, fmt.Errorf("run %s: %w\n%s", script, err, tail(said.Bytes()))
+	env = append(env, "PYTHONPATH="+filepath.Dir(script))
+	out, said, code, err := toEnd(ctx, o.Dir, env, append([]string{python, script}, args...))
+	if err != nil || code == 0 {
+		return out, code, err
 	}
-	if code = cmd.ProcessState.ExitCode(); code != 0 {
-		_, fault, _ := bytes.Cut(said.Bytes(), []byte("\nTraceback ")) // what follows it is the JVM's farewell
-		return string(out) + string(fault[:min(len(fault), 8<<10)]), code, nil
-	}
-	return string(out), 0, nil
+	_, fault, _ := bytes.Cut(said, []byte("\nTraceback ")) // what follows it is the JVM's farewell
+	return out + string(fault[:min(len(fault), 8<<10)]), code, nil
 }
 
 // Query runs one statement and returns every row, values as JSON gives them, and how many rows the scans of files
