@@ -10,22 +10,29 @@ import (
 
 // DuckDB gives the same answers from each form, which are those that were counted, and reads the least of Parquet.
 func TestMeasureWithDuckDB(t *testing.T) {
-	l, err := Lay(t.TempDir(), 20_000)
+	l, err := Lay(t.TempDir(), 20_000, false)
 	require.NoError(t, err)
 	engine, err := OpenDuckDB(l)
 	require.NoError(t, err)
 	figures, err := Measure(t.Context(), l, engine, 1, func(s string) { t.Log(s) })
 	require.NoError(t, err)
 	requireLess(t, l, figures)
-	require.Greater(t, l.ByTime.Files, len(l.Places))
-	require.Greater(t, l.ByTime.Bytes, l.Bytes[Parquet], "many small files are larger")
-	require.Less(t, l.ByTime.Footers, l.ByTime.Bytes)
-	require.Greater(t, l.ByTime.Footers, int64(500*l.ByTime.Files))
 
 	l.Want[2][0][1] += "1"
 	_, err = Measure(t.Context(), l, engine, 1, func(string) {})
 	wrong := new(WrongError)
 	require.ErrorAs(t, err, &wrong, "an answer that is not right has no figures")
+}
+
+// Files of a minute are many, hold the same rows, and are larger, by their footers above all.
+func TestCutByTime(t *testing.T) {
+	l, err := Lay(t.TempDir(), 500, true)
+	require.NoError(t, err)
+	require.Greater(t, l.ByTime.Files, 10*len(l.Places))
+	require.LessOrEqual(t, l.ByTime.Files, 500)
+	require.Greater(t, l.ByTime.Bytes, 2*l.Bytes[Parquet])
+	require.Greater(t, l.ByTime.Footers, l.ByTime.Bytes/4)
+	require.Less(t, l.ByTime.Footers, l.ByTime.Bytes)
 }
 
 // requireLess holds the figures to what must be so in any lake: lines are read whole, of Parquet only the columns asked for.

@@ -38,7 +38,7 @@ type Lake struct {
 	Columns []lake.Column    // of the Parquet table
 	Places  []lake.Partition // the lake partitions, one file of each form in each; Table says nothing
 	Want    [][][]string     // the answers, in the order of Questions
-	ByTime  Cut              // the same as Parquet, as the sink's clock would cut it
+	ByTime  Cut              // the same as Parquet, as the sink's clock would cut it, if that was asked for
 }
 
 // Cut is files that are counted and not kept.
@@ -48,13 +48,14 @@ type Cut struct {
 }
 
 // Lay makes the events and writes them into dir, in each form one file a lake partition, with the settings that the sink has
-// by default but for the clock: what the sink would have cut each minute stands in one file here. Those smaller files are
-// made too, to be counted.
-func Lay(dir string, events int) (*Lake, error) {
+// by default but for the clock: what the sink would have cut each minute stands in one file here. With byTime those smaller
+// files are made too, to be counted.
+func Lay(dir string, events int, byTime bool) (*Lake, error) {
 	w, err := newWriter(dir)
 	if err != nil {
 		return nil, err
 	}
+	w.byTime = byTime
 	counted := newTruth()
 	err = cmp.Or(w.write(events, counted), w.close(), w.weigh())
 	if err != nil {
@@ -67,6 +68,7 @@ func Lay(dir string, events int) (*Lake, error) {
 // writer has all lake partitions open at once: there are few.
 type writer struct {
 	lake   Lake
+	byTime bool
 	layout *columnar.Layout
 	view   event.View // of the event that is being written
 	open   map[string]*place
@@ -78,7 +80,7 @@ type place struct {
 	plain   *bufio.Writer
 	gzip    *rawcopy.File
 	parquet *columnar.File
-	small   *columnar.File // of this minute; nil before the first
+	small   *columnar.File // of this minute; nil before the first, and without byTime
 	body    *bytes.Buffer  // of small
 	minute  time.Time      // of the newest event
 }
@@ -117,17 +119,25 @@ func (w *writer) write(events int, counted *truth) error {
 		if err != nil {
 			return err
 		}
-		if minute := received.Truncate(time.Minute); !minute.Equal(p.minute) {
-			if err := w.cut(p); err != nil {
-				return err
-			}
-			p.minute, p.small = minute, w.layout.NewFile(p.body)
-		}
-		if err := errors.Join(p.append(&r, &w.view), counted.add(string(r.Key), received.Format(time.DateOnly), r.Value)); err != nil {
+		if err := errors.Join(w.appendByTime(p, received, &r), p.append(&r, &w.view), counted.add(string(r.Key), received.Format(time.DateOnly), r.Value)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// appendByTime adds the event to the file of its minute.
+func (w *writer) appendByTime(p *place, received time.Time, r *event.Record) error {
+	if !w.byTime {
+		return nil
+	}
+	if minute := received.Truncate(time.Minute); !minute.Equal(p.minute) {
+		if err := w.cut(p); err != nil {
+			return err
+		}
+		p.minute, p.small = minute, w.layout.NewFile(p.body)
+	}
+	return p.small.Append(r, &w.view)
 }
 
 // cut ends the file of a minute, and counts it.
@@ -207,7 +217,7 @@ func footerOf(file io.ReaderAt, size int64) (int64, error) {
 
 func (p *place) append(r *event.Record, v *event.View) error {
 	_, err := p.plain.Write(append(r.Value, '\n'))
-	return errors.Join(err, p.gzip.Append(r, v), p.parquet.Append(r, v), p.small.Append(r, v))
+	return errors.Join(err, p.gzip.Append(r, v), p.parquet.Append(r, v))
 }
 
 func (p *place) close() error {

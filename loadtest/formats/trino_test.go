@@ -14,7 +14,7 @@ import (
 func TestMeasureWithTrino(t *testing.T) {
 	parts.Need(t, "trino", TrinoThere(t.Context()))
 	dir := t.TempDir()
-	l, err := Lay(LakeDir(dir), 20_000)
+	l, err := Lay(LakeDir(dir), 20_000, false)
 	require.NoError(t, err)
 	engine, err := OpenTrino(t.Context(), dir, l)
 	require.NoError(t, err)

@@ -49,7 +49,7 @@ func (o options) run(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	say(fmt.Sprintf("writing %d events in each form", o.events))
-	l, err := formats.Lay(formats.LakeDir(dir), o.events)
+	l, err := formats.Lay(formats.LakeDir(dir), o.events, true)
 	if err != nil {
 		return err
 	}
