@@ -300,7 +300,7 @@ func TestRejectedEvents(t *testing.T) {
 	require.EqualValues(t, 1, w.metric(`weir_gateway_events_total{outcome="rejected",reason="event_not_defined",weir_source="source1"}`))
 	require.EqualValues(t, 1, w.metric(`weir_gateway_batch_events_count{weir_source="source1"}`))
 	require.EqualValues(t, 100, w.metric(`messaging_client_sent_messages_total{messaging_destination_name="weir.events",messaging_operation_name="send",messaging_system="kafka"}`))
-	require.Zero(t, w.metric("weir_gateway_produce_buffer_usage_bytes"))
+	w.requireNothingHeld()
 	require.Contains(t, w.logs.text(), `"event rejected"`)
 	require.NotContains(t, w.logs.text(), "bad-one")
 }

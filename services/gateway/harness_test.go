@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -199,6 +200,17 @@ func fields(t *testing.T, text []byte) map[string]any {
 	var m map[string]any
 	require.NoError(t, json.Unmarshal(text, &m), "%s", text)
 	return m
+}
+
+// requireNothingHeld waits until the budget is whole again: Kafka's client lets go of a request just after it has woken who
+// answers it.
+func (w *world) requireNothingHeld() {
+	w.t.Helper()
+	const held = "weir_gateway_produce_buffer_usage_bytes"
+	for limit := time.Now().Add(10 * time.Second); w.metric(held) != 0 && time.Now().Before(limit); {
+		runtime.Gosched()
+	}
+	require.Zero(w.t, w.metric(held))
 }
 
 // metric reads a sample from the metrics page; 0 when it is not there.

@@ -200,7 +200,7 @@ func TestBombs(t *testing.T) {
 		})
 	}
 	require.Equal(t, 200, w.batch(track("after")).status)
-	require.Zero(t, w.metric("weir_gateway_produce_buffer_usage_bytes"))
+	w.requireNothingHeld()
 }
 
 // saidOf is what a bomb says of its encoding; gzip need not be said.

@@ -77,7 +77,7 @@ func TestRulesBeforeKafka(t *testing.T) {
 	require.NotContains(t, w.logs.text(), "PII")
 	require.NotContains(t, w.logs.text(), "gone-for-ever")
 	require.EqualValues(t, 2, w.metric(`weir_gateway_events_total{outcome="rejected",reason="user_suppressed",weir_source="ruled"}`))
-	require.Zero(t, w.metric("weir_gateway_produce_buffer_usage_bytes"))
+	w.requireNothingHeld()
 }
 
 func TestOrigins(t *testing.T) {
@@ -203,7 +203,7 @@ func TestLimitsOfAKeyInTheBody(t *testing.T) {
 	require.Equal(t, "rate_limited", a.code(t))
 	require.Equal(t, 429, w.post("/v1/batch", batchOf(track("e")), "Authorization", basic("wk-slow")).status)
 	require.EqualValues(t, 2, w.metric(`weir_gateway_rejections_total{reason="rate_limited",weir_source="slow"}`))
-	require.Zero(t, w.metric("weir_gateway_produce_buffer_usage_bytes"))
+	w.requireNothingHeld()
 }
 
 // A key that is taken away, or a source that is switched off, is refused within five
