@@ -337,6 +337,16 @@ func TestALostState(t *testing.T) {
 	}
 }
 
+// A state that cannot be read stops the views, and what counts, until somebody deletes it: the error says that this is safe.
+func TestADamagedState(t *testing.T) {
+	w := newWorld(t)
+	w.body = []byte("nonsense")
+	_, _, err := Read(t.Context(), w, "db")
+	for _, says := range []string{lake.ViewsKey("db"), "decode the views", "delete it"} {
+		require.ErrorContains(t, err, says)
+	}
+}
+
 func TestOff(t *testing.T) {
 	w := newWorld(t)
 	w.learn(seen("A"))

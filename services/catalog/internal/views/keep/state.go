@@ -32,7 +32,7 @@ func Read(ctx context.Context, store Reader, database string) (s *views.State, e
 		return nil, "", err
 	}
 	if s, err = views.Decode(body); err != nil {
-		return nil, "", fmt.Errorf("%s: %w", key, err)
+		return nil, "", fmt.Errorf("%s: %w; if it is damaged, delete it: names and types come back from Glue, and counts begin anew", key, err)
 	}
 	return s, etag, nil
 }
