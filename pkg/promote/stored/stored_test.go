@@ -423,7 +423,11 @@ func (h *history) step(depth int) {
 
 // Whatever happens, nothing that files may have been written with ever means something else.
 func TestAnyHistory(t *testing.T) {
-	for seed := range uint64(200) {
+	histories := uint64(200)
+	if testing.Short() {
+		histories = 60
+	}
+	for seed := range histories {
 		synctest.Test(t, func(t *testing.T) {
 			h := &history{world: newWorld(t), rnd: rand.New(rand.NewPCG(seed, 5)), seed: seed}
 			for i := 0; i < 40 && !h.torn; i++ {
