@@ -18,6 +18,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -88,6 +89,9 @@ func newWorld(t *testing.T, partitions int32, opts ...kfake.Opt) *world {
 	return newSerialWorld(t, partitions, opts...)
 }
 
+// worlds makes the lake of each world its own, also when -count repeats a test.
+var worlds atomic.Int64
+
 // newSerialWorld is for tests that change the environment.
 func newSerialWorld(t *testing.T, partitions int32, opts ...kfake.Opt) *world {
 	t.Helper()
@@ -99,7 +103,7 @@ func newSerialWorld(t *testing.T, partitions int32, opts ...kfake.Opt) *world {
 	t.Cleanup(cluster.Close)
 	cfg := DefaultConfig()
 	cfg.Kafka.Brokers = cluster.ListenAddrs()
-	cfg.Lake = "s3://" + strings.ToLower(strings.NewReplacer("/", "-", "_", "-").Replace(t.Name())) + "/lake"
+	cfg.Lake = fmt.Sprintf("s3://%s/lake%d", strings.ToLower(strings.NewReplacer("/", "-", "_", "-").Replace(t.Name())), worlds.Add(1))
 	cfg.TopicPartitions, cfg.TopicReplication = partitions, 1
 	cfg.FileAge = 300 * time.Millisecond
 	cfg.FileSize = settings.MiB
