@@ -11,6 +11,7 @@ import (
 
 	"weir/pkg/athena"
 	"weir/pkg/athena/athenatest"
+	"weir/pkg/awsapi/awstest"
 )
 
 func open(t *testing.T, s *athenatest.Server) *athena.Client {
@@ -80,7 +81,7 @@ func TestErrorsAreNamed(t *testing.T) {
 	} {
 		s := athenatest.New(athenatest.Script{})
 		c := open(t, s)
-		s.Inject(athenatest.Fault{Code: code})
+		s.Inject(awstest.Fault{Code: code})
 		_, err := c.Look(t.Context(), "q-1")
 		require.ErrorIs(t, err, want)
 		require.ErrorContains(t, err, "look at query q-1")
@@ -88,7 +89,7 @@ func TestErrorsAreNamed(t *testing.T) {
 	}
 	s := athenatest.New(athenatest.Script{})
 	c := open(t, s)
-	s.Inject(athenatest.Fault{Drop: true})
+	s.Inject(awstest.Fault{Drop: true})
 	require.ErrorIs(t, c.Stop(t.Context(), "q-1"), athena.ErrUnavailable)
 	require.Equal(t, 3, s.Calls("StopQueryExecution"))
 	ctx, cancel := context.WithCancel(t.Context())
@@ -100,7 +101,7 @@ func TestErrorsAreNamed(t *testing.T) {
 func TestAStartWhoseAnswerIsLostIsOneQuery(t *testing.T) {
 	s := athenatest.New(athenatest.Script{})
 	c := open(t, s)
-	s.Inject(athenatest.Fault{Op: "StartQueryExecution", Drop: true, Land: true, Count: 1})
+	s.Inject(awstest.Fault{Op: "StartQueryExecution", Drop: true, Land: true, Count: 1})
 	_, err := c.Start(t.Context(), question)
 	require.ErrorIs(t, err, athena.ErrUnavailable)
 	require.Equal(t, 1, s.Calls("StartQueryExecution"), "it is sent once")

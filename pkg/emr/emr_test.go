@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"weir/pkg/awsapi/awstest"
 	"weir/pkg/emr"
 	"weir/pkg/emr/emrtest"
 )
@@ -139,7 +140,7 @@ func TestErrorsAreNamed(t *testing.T) {
 	} {
 		s := emrtest.New(emrtest.Script{})
 		a, c := open(t, s)
-		s.Inject(emrtest.Fault{Code: code})
+		s.Inject(awstest.Fault{Code: code})
 		for _, look := range []func(context.Context, string) (emr.Run, error){a.Look, c.Look} {
 			_, err := look(t.Context(), "r-1")
 			require.ErrorIs(t, err, want)
@@ -152,7 +153,7 @@ func TestErrorsAreNamed(t *testing.T) {
 func TestAStartIsSentOnce(t *testing.T) {
 	s := emrtest.New(emrtest.Script{})
 	a, c := open(t, s)
-	s.Inject(emrtest.Fault{Drop: true, Land: true})
+	s.Inject(awstest.Fault{Drop: true, Land: true})
 	_, err := a.Start(t.Context(), job)
 	require.ErrorIs(t, err, emr.ErrUnavailable)
 	_, err = c.Start(t.Context(), job)

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"weir/loadtest/sim/bucket"
+	"weir/pkg/awsapi/awstest"
 	"weir/pkg/emr"
 	"weir/pkg/emr/emrtest"
 	"weir/pkg/s3"
@@ -110,7 +111,7 @@ func TestALostAnswerIsOneRun(t *testing.T) {
 	for _, landed := range []bool{true, false} {
 		in(t, going, func(t *testing.T, w *world, cluster bool) {
 			for _, op := range []string{"StartJobRun", "AddJobFlowSteps"} {
-				w.emr.Inject(emrtest.Fault{Op: op, Drop: true, Land: landed, Count: 1})
+				w.emr.Inject(awstest.Fault{Op: op, Drop: true, Land: landed, Count: 1})
 			}
 			run, err := w.runs.Submit(t.Context(), work, how)
 			require.NoError(t, err)
@@ -131,8 +132,8 @@ func TestASubmitterThatDies(t *testing.T) {
 					die()
 				}
 			})
-			w.emr.Inject(emrtest.Fault{Op: "StartJobRun", Drop: true, Land: landed, Count: 1})
-			w.emr.Inject(emrtest.Fault{Op: "AddJobFlowSteps", Drop: true, Land: landed, Count: 1})
+			w.emr.Inject(awstest.Fault{Op: "StartJobRun", Drop: true, Land: landed, Count: 1})
+			w.emr.Inject(awstest.Fault{Op: "AddJobFlowSteps", Drop: true, Land: landed, Count: 1})
 			_, err := w.runs.Submit(ctx, work, how)
 			require.ErrorContains(t, err, "submit again, that finds it")
 			_, err = w.runs.Submit(t.Context(), work, how)
@@ -144,20 +145,20 @@ func TestASubmitterThatDies(t *testing.T) {
 
 func TestThrottledStarts(t *testing.T) {
 	in(t, going, func(t *testing.T, w *world, cluster bool) {
-		w.emr.Inject(emrtest.Fault{Code: "ThrottlingException", Count: 5})
+		w.emr.Inject(awstest.Fault{Code: "ThrottlingException", Count: 5})
 		_, err := w.runs.Submit(t.Context(), work, how)
 		require.NoError(t, err)
 		require.Len(t, w.emr.Runs(), 1)
 	})
 	in(t, going, func(t *testing.T, w *world, cluster bool) {
-		w.emr.Inject(emrtest.Fault{Code: "ThrottlingException"})
+		w.emr.Inject(awstest.Fault{Code: "ThrottlingException"})
 		_, err := w.runs.Submit(t.Context(), work, how)
 		require.ErrorIs(t, err, emr.ErrThrottled)
 		require.NotContains(t, err.Error(), "may have begun")
 	})
 	in(t, going, func(t *testing.T, w *world, cluster bool) {
 		for _, op := range []string{"StartJobRun", "AddJobFlowSteps"} {
-			w.emr.Inject(emrtest.Fault{Op: op, Drop: true})
+			w.emr.Inject(awstest.Fault{Op: op, Drop: true})
 		}
 		_, err := w.runs.Submit(t.Context(), work, how)
 		require.ErrorIs(t, err, emr.ErrUnavailable)
@@ -168,7 +169,7 @@ func TestThrottledStarts(t *testing.T) {
 func TestABegunRunThatCannotBeLookedAt(t *testing.T) {
 	in(t, going, func(t *testing.T, w *world, cluster bool) {
 		for _, op := range []string{"GetJobRun", "DescribeStep"} {
-			w.emr.Inject(emrtest.Fault{Op: op, Code: "AccessDeniedException"})
+			w.emr.Inject(awstest.Fault{Op: op, Code: "AccessDeniedException"})
 		}
 		run, err := w.runs.Submit(t.Context(), work, how)
 		require.NoError(t, err)
@@ -205,7 +206,7 @@ func TestTwoSubmittersOfOneCluster(t *testing.T) {
 			return
 		}
 		beside(w)
-		w.emr.Inject(emrtest.Fault{Op: "CancelSteps", Code: "AccessDeniedException"})
+		w.emr.Inject(awstest.Fault{Op: "CancelSteps", Code: "AccessDeniedException"})
 		_, err := w.runs.Submit(t.Context(), work, how)
 		require.ErrorIs(t, err, emr.ErrDenied)
 		require.ErrorContains(t, err, "run r-1 of the same work stands already, and run r-2")
@@ -222,7 +223,7 @@ func TestRefusedStartsSayWhatToDo(t *testing.T) {
 	} {
 		in(t, going, func(t *testing.T, w *world, cluster bool) {
 			for _, op := range []string{"StartJobRun", "AddJobFlowSteps"} {
-				w.emr.Inject(emrtest.Fault{Op: op, Code: code})
+				w.emr.Inject(awstest.Fault{Op: op, Code: code})
 			}
 			_, err := w.runs.Submit(t.Context(), work, how)
 			require.ErrorContains(t, err, want)
@@ -278,7 +279,7 @@ func TestWhatRunsIsWhatThisVersionShips(t *testing.T) {
 func TestWaiting(t *testing.T) {
 	in(t, emrtest.Script{States: []string{"PENDING", "RUNNING", "RUNNING", "FAILED"}, Reason: "Job failed. ExitCode: 3. x"}, func(t *testing.T, w *world, _ bool) {
 		id := w.emr.Add(emrtest.Start{Name: "weir/rollup_by_type/2026-11-29/0123456789abcdef0123456789abcdef"})
-		w.emr.Inject(emrtest.Fault{Code: "ThrottlingException", After: 1, Count: 30})
+		w.emr.Inject(awstest.Fault{Code: "ThrottlingException", After: 1, Count: 30})
 		var states []emr.State
 		run, err := w.runs.Wait(t.Context(), id, func(r Run) { states = append(states, r.State) })
 		require.NoError(t, err)
@@ -299,7 +300,7 @@ func TestWaiting(t *testing.T) {
 		require.Less(t, w.emr.Calls("GetJobRun")+w.emr.Calls("DescribeStep"), 130)
 	})
 	in(t, going, func(t *testing.T, w *world, _ bool) {
-		w.emr.Inject(emrtest.Fault{Code: "ExpiredTokenException"})
+		w.emr.Inject(awstest.Fault{Code: "ExpiredTokenException"})
 		_, err := w.runs.Wait(t.Context(), "r-1", func(Run) {})
 		require.ErrorIs(t, err, emr.ErrExpired)
 		require.ErrorContains(t, err, "run r-1 goes on")

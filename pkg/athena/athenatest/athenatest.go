@@ -10,13 +10,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
 
 	"weir/pkg/athena"
+	"weir/pkg/awsapi/awstest"
 )
 
 // Script is what becomes of every query.
@@ -32,24 +31,13 @@ type Script struct {
 	Row       func(i int) []*string
 }
 
-// Fault is trouble with calls.
-type Fault struct {
-	Op    string // "StartQueryExecution"; "" = every call
-	Code  string // the error it answers
-	Drop  bool   // no answer at all
-	Land  bool   // the call takes effect all the same
-	Count int    // how many calls; 0 = all
-	After int    // so many calls of the op go through first
-}
-
 // Server is one Athena. It is safe for concurrent use.
 type Server struct {
+	awstest.Desk
+
 	mu      sync.Mutex
 	script  Script
-	faults  []*Fault
 	queries map[string]*query // by id
-	calls   []string
-	onCall  func(op string)
 }
 
 type query struct {
@@ -78,33 +66,6 @@ type Start struct {
 // New makes a server; every query follows the script.
 func New(s Script) *Server { return &Server{script: s, queries: make(map[string]*query)} }
 
-// Inject adds trouble.
-func (s *Server) Inject(f Fault) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.faults = append(s.faults, &f)
-}
-
-// OnCall has f hear of every call before it is answered.
-func (s *Server) OnCall(f func(op string)) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.onCall = f
-}
-
-// Calls is how often an operation was asked for.
-func (s *Server) Calls(op string) int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	n := 0
-	for _, c := range s.calls {
-		if c == op {
-			n++
-		}
-	}
-	return n
-}
-
 // Queries are those that were started, each once, and whether each was cancelled.
 func (s *Server) Queries() (started []Start, cancelled int) {
 	s.mu.Lock()
@@ -119,80 +80,12 @@ func (s *Server) Queries() (started []Start, cancelled int) {
 }
 
 // RoundTrip answers a request without a network: a client in virtual time can use it.
-func (s *Server) RoundTrip(r *http.Request) (resp *http.Response, err error) {
-	if err := r.Context().Err(); err != nil {
-		return nil, err
-	}
-	defer func() {
-		if p := recover(); p != nil {
-			resp, err = nil, fmt.Errorf("the connection broke: %v", p)
-		}
-	}()
-	w := httptest.NewRecorder()
-	s.ServeHTTP(w, r)
-	return w.Result(), nil
-}
+func (s *Server) RoundTrip(r *http.Request) (*http.Response, error) { return awstest.RoundTrip(s, r) }
 
 // ServeHTTP answers over a network.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	op := strings.TrimPrefix(r.Header.Get("X-Amz-Target"), "AmazonAthena.")
-	s.mu.Lock()
-	s.calls = append(s.calls, op)
-	heard, fault := s.onCall, s.fault(op)
-	s.mu.Unlock()
-	if heard != nil {
-		heard(op)
-	}
-	if fault != nil && !fault.Land {
-		fail(w, fault)
-		return
-	}
-	answer, code, said := s.perform(op, r)
-	switch {
-	case fault != nil:
-		fail(w, fault)
-	case code != "":
-		refuse(w, http.StatusBadRequest, code, said)
-	default:
-		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
-		json.NewEncoder(w).Encode(answer)
-	}
-}
-
-func (s *Server) fault(op string) *Fault {
-	for i, f := range s.faults {
-		if f.Op != "" && f.Op != op {
-			continue
-		}
-		if f.After > 0 {
-			f.After--
-			continue
-		}
-		if f.Count > 0 {
-			if f.Count--; f.Count == 0 {
-				s.faults = slices.Delete(s.faults, i, i+1)
-			}
-		}
-		return f
-	}
-	return nil
-}
-
-func fail(w http.ResponseWriter, f *Fault) {
-	if f.Drop {
-		panic(http.ErrAbortHandler)
-	}
-	status := http.StatusBadRequest
-	if strings.HasPrefix(f.Code, "Internal") {
-		status = http.StatusInternalServerError
-	}
-	refuse(w, status, f.Code, "as the script says")
-}
-
-func refuse(w http.ResponseWriter, status int, code, said string) {
-	w.Header().Set("Content-Type", "application/x-amz-json-1.1")
-	w.WriteHeader(status)
-	json.NewEncoder(w).Encode(map[string]string{"__type": code, "Message": said})
+	s.Answer(w, op, func() (answer any, code, said string) { return s.perform(op, r) })
 }
 
 func (s *Server) perform(op string, r *http.Request) (answer any, code, said string) {

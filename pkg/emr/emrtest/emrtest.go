@@ -12,12 +12,13 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
+
+	"weir/pkg/awsapi/awstest"
 )
 
 // Script is what becomes of every run.
@@ -26,16 +27,6 @@ type Script struct {
 	Reason string   // of its last state
 	Logs   string   // the cluster's place for logs
 	Page   int      // runs in a page of a list; 0 = 50
-}
-
-// Fault is trouble with calls.
-type Fault struct {
-	Op    string // "StartJobRun"; "" = every call
-	Code  string // the error it answers
-	Drop  bool   // no answer at all
-	Land  bool   // the call takes effect all the same
-	Count int    // how many calls; 0 = all
-	After int    // so many calls of the op go through first
 }
 
 // Start is what a run was started with: of an application or of a cluster.
@@ -69,30 +60,15 @@ type Run struct {
 // Server is one account's EMR with an application and a cluster of any id. It is safe
 // for concurrent use.
 type Server struct {
+	awstest.Desk
+
 	mu     sync.Mutex
 	script Script
-	faults []*Fault
 	runs   []*Run // of both, in the order of their starts
-	calls  []string
-	before func(op string)
 }
 
 // New makes a server; every run follows the script.
 func New(s Script) *Server { return &Server{script: s} }
-
-// Inject adds trouble; the first fault that fits a call counts.
-func (s *Server) Inject(f Fault) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.faults = append(s.faults, &f)
-}
-
-// Before is called with the name of each call before it takes effect.
-func (s *Server) Before(tell func(op string)) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.before = tell
-}
 
 // Add begins a run beside those of clients, as somebody else would.
 func (s *Server) Add(in Start) string {
@@ -112,35 +88,8 @@ func (s *Server) Runs() []Run {
 	return all
 }
 
-// Calls counts the calls of an op.
-func (s *Server) Calls(op string) (n int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, c := range s.calls {
-		if c == op {
-			n++
-		}
-	}
-	return n
-}
-
 // RoundTrip answers a request without a network: a client in virtual time can use it.
-func (s *Server) RoundTrip(r *http.Request) (resp *http.Response, err error) {
-	if err := r.Context().Err(); err != nil {
-		return nil, err
-	}
-	if r.Body == nil {
-		r.Body = http.NoBody
-	}
-	defer func() {
-		if p := recover(); p != nil {
-			resp, err = nil, fmt.Errorf("the connection broke: %v", p)
-		}
-	}()
-	w := httptest.NewRecorder()
-	s.ServeHTTP(w, r)
-	return w.Result(), nil
-}
+func (s *Server) RoundTrip(r *http.Request) (*http.Response, error) { return awstest.RoundTrip(s, r) }
 
 // ServeHTTP speaks both protocols.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -149,29 +98,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 	op, id := route(r)
-	s.mu.Lock()
-	s.calls = append(s.calls, op)
-	fault, before := s.fault(op), s.before
-	s.mu.Unlock()
-	if before != nil {
-		before(op)
-	}
-	if fault != nil && !fault.Land {
-		fail(w, fault)
-		return
-	}
-	s.mu.Lock()
-	answer, code, said := s.perform(op, id, body, r)
-	s.mu.Unlock()
-	switch {
-	case fault != nil:
-		fail(w, fault)
-	case code != "":
-		refuse(w, http.StatusBadRequest, code, said)
-	default:
-		w.Header().Set("Content-Type", "application/json")
-		json.NewEncoder(w).Encode(answer)
-	}
+	s.Answer(w, op, func() (answer any, code, said string) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.perform(op, id, body, r)
+	})
 }
 
 // route names the call; id is what its path names.
@@ -193,43 +124,6 @@ func route(r *http.Request) (op, id string) {
 		return "GetJobRun", id
 	}
 	return "ListJobRuns", id
-}
-
-func (s *Server) fault(op string) *Fault {
-	for i, f := range s.faults {
-		if f.Op != "" && f.Op != op {
-			continue
-		}
-		if f.After > 0 {
-			f.After--
-			continue
-		}
-		if f.Count > 0 {
-			if f.Count--; f.Count == 0 {
-				s.faults = slices.Delete(s.faults, i, i+1)
-			}
-		}
-		return f
-	}
-	return nil
-}
-
-func fail(w http.ResponseWriter, f *Fault) {
-	if f.Drop {
-		panic(http.ErrAbortHandler)
-	}
-	status := http.StatusBadRequest
-	if strings.HasPrefix(f.Code, "Internal") {
-		status = http.StatusInternalServerError
-	}
-	refuse(w, status, f.Code, "as the script says")
-}
-
-func refuse(w http.ResponseWriter, status int, code, said string) {
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Amzn-Errortype", code)
-	w.WriteHeader(status)
-	json.NewEncoder(w).Encode(map[string]string{"__type": code, "message": said})
 }
 
 func (s *Server) perform(op, id string, body []byte, r *http.Request) (answer any, code, said string) {

@@ -17,6 +17,7 @@ import (
 
 	api "weir/pkg/athena"
 	"weir/pkg/athena/athenatest"
+	"weir/pkg/awsapi/awstest"
 	"weir/services/query/rows"
 )
 
@@ -68,11 +69,11 @@ func TestAnAnswer(t *testing.T) {
 
 func TestTroubleThatPasses(t *testing.T) {
 	s := athenatest.New(numbers(1500, athenatest.Script{States: []api.State{api.Running, api.Succeeded}}))
-	s.Inject(athenatest.Fault{Op: "StartQueryExecution", Code: "TooManyRequestsException", Count: 3})
-	s.Inject(athenatest.Fault{Op: "StartQueryExecution", Drop: true, Land: true, Count: 2})
-	s.Inject(athenatest.Fault{Op: "GetQueryExecution", Code: "ThrottlingException", Count: 7})
-	s.Inject(athenatest.Fault{Op: "GetQueryExecution", Drop: true, Count: 4, After: 1})
-	s.Inject(athenatest.Fault{Op: "GetQueryResults", Code: "InternalServerException", Count: 5, After: 1})
+	s.Inject(awstest.Fault{Op: "StartQueryExecution", Code: "TooManyRequestsException", Count: 3})
+	s.Inject(awstest.Fault{Op: "StartQueryExecution", Drop: true, Land: true, Count: 2})
+	s.Inject(awstest.Fault{Op: "GetQueryExecution", Code: "ThrottlingException", Count: 7})
+	s.Inject(awstest.Fault{Op: "GetQueryExecution", Drop: true, Count: 4, After: 1})
+	s.Inject(awstest.Fault{Op: "GetQueryResults", Code: "InternalServerException", Count: 5, After: 1})
 	in(t, s, func(t *testing.T, c *api.Client) {
 		var got rows.Rows
 		out, err := Run(t.Context(), c, asked, &got)
@@ -90,58 +91,58 @@ func TestTroubleThatPasses(t *testing.T) {
 func TestFailures(t *testing.T) {
 	for name, c := range map[string]struct {
 		script    athenatest.Script
-		fault     athenatest.Fault
+		fault     awstest.Fault
 		want      string
 		cancelled int
 	}{
 		"of the query": {
 			athenatest.Script{States: []api.State{api.Running, api.Failed}, Reason: "COLUMN_NOT_FOUND: line 1:8: Column 'x' cannot be resolved"},
-			athenatest.Fault{Op: "none"},
+			awstest.Fault{Op: "none"},
 			"query q-1 failed on Athena: COLUMN_NOT_FOUND: line 1:8: Column 'x' cannot be resolved (asked again it would fail in the same way)", 0,
 		},
 		"of the engine": {
 			athenatest.Script{States: []api.State{api.Failed}, Reason: "INTERNAL_ERROR_QUERY_ENGINE", Retryable: true},
-			athenatest.Fault{Op: "none"},
+			awstest.Fault{Op: "none"},
 			"query q-1 failed on Athena: INTERNAL_ERROR_QUERY_ENGINE (asked again it may come through)", 0,
 		},
 		"a start that is refused": {
 			athenatest.Script{},
-			athenatest.Fault{Op: "StartQueryExecution", Code: "InvalidRequestException"},
+			awstest.Fault{Op: "StartQueryExecution", Code: "InvalidRequestException"},
 			"start a query in workgroup primary: invalid request", 0,
 		},
 		"a start that is never answered": {
 			athenatest.Script{},
-			athenatest.Fault{Op: "StartQueryExecution", Drop: true},
+			awstest.Fault{Op: "StartQueryExecution", Drop: true},
 			"no start was answered, so it may run all the same: look for the token", 0,
 		},
 		"throttled for ever": {
 			athenatest.Script{},
-			athenatest.Fault{Op: "StartQueryExecution", Code: "TooManyRequestsException"},
+			awstest.Fault{Op: "StartQueryExecution", Code: "TooManyRequestsException"},
 			"throttled (TooManyRequestsException", 0,
 		},
 		"credentials that expire": {
 			athenatest.Script{States: []api.State{api.Running}},
-			athenatest.Fault{Op: "GetQueryExecution", Code: "ExpiredTokenException", After: 2, Count: 1},
+			awstest.Fault{Op: "GetQueryExecution", Code: "ExpiredTokenException", After: 2, Count: 1},
 			"query q-1 is given up: look at query q-1: the AWS credentials have expired: sign in again", 1,
 		},
 		"credentials that expire for good": {
 			athenatest.Script{States: []api.State{api.Running}},
-			athenatest.Fault{Code: "ExpiredTokenException", After: 2},
+			awstest.Fault{Code: "ExpiredTokenException", After: 2},
 			"it could not be cancelled and may run on: aws athena stop-query-execution --query-execution-id q-1", 0,
 		},
 		"a page token that expires": {
 			numbers(1500, athenatest.Script{}),
-			athenatest.Fault{Op: "GetQueryResults", Code: "InvalidRequestException", After: 1},
+			awstest.Fault{Op: "GetQueryResults", Code: "InvalidRequestException", After: 1},
 			"query q-1 succeeded, 999 rows of its answer were read: read the answer of query q-1: invalid request", 0,
 		},
 		"too many rows": {
 			numbers(100_001, athenatest.Script{}),
-			athenatest.Fault{Op: "none"},
+			awstest.Fault{Op: "none"},
 			"more than 100000 rows", 0,
 		},
 		"never done with looking": {
 			athenatest.Script{States: []api.State{api.Running}},
-			athenatest.Fault{Op: "GetQueryExecution", Code: "ThrottlingException"},
+			awstest.Fault{Op: "GetQueryExecution", Code: "ThrottlingException"},
 			"query q-1 is given up: look at query q-1: throttled", 1,
 		},
 	} {
@@ -164,17 +165,17 @@ func (discard) Row([]any) error          { return nil }
 func TestACancelledClientCancelsItsQuery(t *testing.T) {
 	for name, c := range map[string]struct {
 		op    string // at which call the client gives up
-		fault athenatest.Fault
+		fault awstest.Fault
 	}{
-		"at the start":                  {"StartQueryExecution", athenatest.Fault{Op: "none"}},
-		"at a start that loses its way": {"StartQueryExecution", athenatest.Fault{Op: "StartQueryExecution", Drop: true, Land: true, Count: 1}},
-		"at a look":                     {"GetQueryExecution", athenatest.Fault{Op: "none"}},
+		"at the start":                  {"StartQueryExecution", awstest.Fault{Op: "none"}},
+		"at a start that loses its way": {"StartQueryExecution", awstest.Fault{Op: "StartQueryExecution", Drop: true, Land: true, Count: 1}},
+		"at a look":                     {"GetQueryExecution", awstest.Fault{Op: "none"}},
 	} {
 		s := athenatest.New(athenatest.Script{States: []api.State{api.Running}, Scanned: 7})
 		s.Inject(c.fault)
 		in(t, s, func(t *testing.T, client *api.Client) {
 			ctx, cancel := context.WithCancel(t.Context())
-			s.OnCall(func(op string) {
+			s.Before(func(op string) {
 				if op == c.op {
 					cancel()
 				}
