@@ -236,8 +236,9 @@ func TestASpillThatCannotBeRead(t *testing.T) {
 		paths, err := filepath.Glob(filepath.Join(b.cfg.Spill, "*.spill"))
 		require.NoError(t, err)
 		require.Len(t, paths, 1)
-		require.NoError(t, os.Rename(paths[0], paths[0]+".away"))
-		require.NoError(t, os.Symlink(paths[0], paths[0])) // which cannot be opened
+		require.NoError(t, os.Symlink(paths[0], paths[0]+".none")) // which cannot be opened once it is there:
+		require.NoError(t, os.Link(paths[0], paths[0]+".away"))
+		require.NoError(t, os.Rename(paths[0]+".none", paths[0])) // in one step, as somebody may just read it
 		time.Sleep(time.Minute)
 		require.Equal(t, "down", b.shown("spill").State)
 		require.Contains(t, b.shown("spill").Error, "cannot be read now")
@@ -245,7 +246,7 @@ func TestASpillThatCannotBeRead(t *testing.T) {
 		require.NoError(t, os.Rename(paths[0]+".away", paths[0]))
 		fault.Remove()
 		time.Sleep(time.Minute)
-		require.Equal(t, "up", b.shown("spill").State)
+		require.Equal(t, "up", b.shown("spill").State, "%+v", b.shown("spill"))
 		require.Equal(t, map[string][]string{"source1": {"spilled"}, "foobar": {"spilled"}}, b.ids(b.cfg.Topic))
 	})
 }

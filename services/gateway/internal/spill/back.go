@@ -42,10 +42,12 @@ func (l *Log) Next(limit int) (list []Entry, end bool, need int, err error) {
 	l.mu.Lock()
 	p := l.at()
 	c := l.cursor
-	l.mu.Unlock()
 	if p == nil {
+		l.unread = nil // nothing is left that could not be
+		l.mu.Unlock()
 		return nil, true, 0, nil
 	}
+	l.mu.Unlock()
 	data, err := readPart(p.path, c.at, min(int64(limit), p.size-c.at))
 	if err != nil {
 		return nil, false, 0, l.readFailed(p.number, err)
