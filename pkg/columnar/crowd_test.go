@@ -14,11 +14,10 @@ import (
 
 // Many files, few of which see most events, stay within the memory of their layout; each still holds its own rows.
 func TestCrowdedFilesKeepWithinTheBound(t *testing.T) {
-	const files = 200
-	bound, events := int64(8<<20), 40_000
-	if testing.Short() { // the race detector throws compressors away at random
-		bound, events = bound/4, events/5
+	if testing.Short() {
+		t.Skip("-short: it is long and has one goroutine")
 	}
+	const files, events, bound = 200, 40_000, int64(8 << 20)
 	l, err := NewLayout(lake.EventLogs().Schema, Options{RowsBytes: bound, Promoted: promoted})
 	require.NoError(t, err)
 	outs := make([]bytes.Buffer, files)

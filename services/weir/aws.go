@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"fmt"
 
 	"weir/pkg/glue"
 	"weir/pkg/s3"
+	"weir/services/dev"
 )
 
 // lakeFaults says what of the AWS SDK's own settings keeps a command from the lake:
@@ -28,8 +30,12 @@ func (d devDir) glueFaults() []error {
 	if d.Dir != "" {
 		return nil
 	}
-	if _, err := glue.Open(context.Background(), glue.Config{}, nil); err != nil {
-		return []error{err}
+	_, err := glue.Open(context.Background(), glue.Config{}, nil)
+	if err == nil {
+		return nil
 	}
-	return nil
+	if _, none := dev.ReadAddresses(devHere); none == nil {
+		err = fmt.Errorf("%w; the weir dev that runs here is asked with --dir %s", err, devHere)
+	}
+	return []error{err}
 }

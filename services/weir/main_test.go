@@ -229,6 +229,11 @@ func TestAMissingRegionIsOneOfTheFaults(t *testing.T) {
 		_, _, errs := invokeWeir(t, "", args...)
 		require.NotContains(t, errs, "AWS_REGION", "%v", args)
 	}
+	require.NoError(t, os.Mkdir(devHere, 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(devHere, "addresses.json"), []byte("{}"), 0o600))
+	_, _, errs := invokeWeir(t, "", "catalog", "ddl")
+	require.Contains(t, errs, fault)
+	require.Contains(t, errs, "; the weir dev that runs here is asked with --dir .weir\n")
 	t.Setenv("AWS_REGION", "eu-central-1")
 	t.Setenv("AWS_PROFILE", "nobody")
 	code, _, errs := invokeWeir(t, "", "sink", "--file-age", "1ms")

@@ -14,9 +14,6 @@ import (
 	"weir/services/weir/internal/invoke"
 )
 
-// devFolder is where weir dev keeps its state unless told otherwise.
-const devFolder = ".weir"
-
 type verifyCommand struct {
 	verify.Config `embed:""`
 
@@ -80,7 +77,7 @@ func (c *verifyCommand) where(all []invoke.Setting) (verify.Config, error) {
 		return cfg, nil
 	}
 	if dir == "" {
-		dir = devFolder
+		dir = devHere
 	}
 	addresses, err := devDir{Dir: dir}.point()
 	if errors.Is(err, dev.ErrNoDirectory) {
