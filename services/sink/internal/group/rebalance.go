@@ -29,7 +29,7 @@ func (s *session) assigned(_ context.Context, _ *kgo.Client, added map[string][]
 	id := s.identity()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.alone = time.Time{}
+	s.absent = absence{}
 	for _, o := range s.owned {
 		o.pin.Renew(id)
 	}

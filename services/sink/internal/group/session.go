@@ -32,9 +32,9 @@ type session struct {
 
 	mu      sync.Mutex
 	owned   map[int32]*ownership
-	alone   time.Time // since when the group refuses this member; zero while it does not
-	ending  bool      // draining or spent: nothing new starts
-	leaving bool      // a static member that will not come back; read and written by run
+	absent  absence
+	ending  bool // draining or spent: nothing new starts
+	leaving bool // a static member that will not come back; read and written by run
 	over    chan struct{}
 	why     error // set before over is closed
 }
@@ -274,13 +274,10 @@ func (s *session) fatal(err error) bool {
 func (s *session) outside(err error) {
 	s.g.c.Observe(worker.Retried{Dependency: worker.DependencyGroup, What: "stay in the group", Attempt: 1, Err: err})
 	s.mu.Lock()
-	if s.alone.IsZero() {
-		s.alone = time.Now()
-	}
-	since := time.Since(s.alone)
+	lasts := s.absent.refused(time.Now(), s.g.c.SessionTimeout)
 	s.mu.Unlock()
-	if since > 3*s.g.c.SessionTimeout {
-		s.end(fmt.Errorf("%w by group %s for %s: %w", errRefused, s.g.c.Group, since.Round(time.Second), err))
+	if lasts > 3*s.g.c.SessionTimeout {
+		s.end(fmt.Errorf("%w by group %s for %s: %w", errRefused, s.g.c.Group, lasts.Round(time.Second), err))
 	}
 }
 
