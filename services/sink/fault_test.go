@@ -579,3 +579,15 @@ func dependencies(r telemetry.Report) string {
 	}
 	return b.String()
 }
+
+// A member that its group refuses whatever it does ends, and says so: somebody has to look.
+func TestRefusedForGood(t *testing.T) {
+	w := newWorld(t, 1)
+	w.produceEvents(0, []string{"a"}, 10)
+	p := w.start(func(c *Config) { c.SessionTimeout = time.Second })
+	w.awaitFlushed()
+	w.kafka.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Heartbeat, kmsg.JoinGroup}, Err: kerr.FencedInstanceID, Count: -1})
+	<-p.done
+	require.ErrorContains(t, p.err, "refused by group weir-sink for ")
+	w.requireOnce()
+}
