@@ -149,6 +149,14 @@ func TestMovesAndGaps(t *testing.T) {
 	require.Equal(t, []move{{at: at.Add(5 * time.Second), partition: 0, from: "a", to: "c"}}, moves)
 }
 
+func TestShared(t *testing.T) {
+	c := Cluster{Sinks: 2, Partitions: 3}
+	require.False(t, shared(map[int32]string{0: "a", 1: "a", 2: "a"}, c), "the second has not joined")
+	require.False(t, shared(map[int32]string{0: "a", 1: "b"}, c), "one is being handed over")
+	require.True(t, shared(map[int32]string{0: "a", 1: "b", 2: "b"}, c))
+	require.True(t, shared(map[int32]string{0: "b"}, Cluster{Sinks: 2, Partitions: 1}), "a sink too many has none")
+}
+
 func TestPageSaysWhatWasFound(t *testing.T) {
 	r := Result{
 		Scenario: "everyday", World: "kafka", Started: time.UnixMilli(0), Ended: []string{"sink-0 ended by itself"},

@@ -102,6 +102,9 @@ func (r *run) play(ctx context.Context) (*Result, error) {
 	if err := r.procs.start(ctx); err != nil {
 		return nil, err
 	}
+	if err := awaitShared(ctx, admin, r.Cluster); err != nil {
+		return nil, err
+	}
 	r.Say("%d processes are ready", len(r.procs.list("")))
 
 	watching, stopWatching := context.WithCancel(ctx)

@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"context"
+	"fmt"
 	"io/fs"
 	"maps"
 	"path/filepath"
@@ -20,6 +21,9 @@ const (
 	lookAtObjects = 200 * time.Millisecond
 	lookAtGroup   = 100 * time.Millisecond
 )
+
+// formsWithin is how long the sinks have to share the topic out, before the load.
+const formsWithin = time.Minute
 
 // watchObjects notes when each object of the tables is first there, until ctx ends, and when one is gone. It looks at
 // the store's folder: no request of its own stands between a fault and what it sees.
@@ -143,6 +147,31 @@ func holders(ctx context.Context, admin *kadm.Client) (held map[int32]string, ok
 		add(m.MemberID, m.InstanceID, slices.Collect(maps.Keys(m.Assignment[topic])))
 	}
 	return held, true
+}
+
+// awaitShared waits until the sinks have shared the topic out: while a group forms, partitions change hands.
+func awaitShared(ctx context.Context, admin *kadm.Client, c Cluster) error {
+	ctx, cancel := context.WithTimeout(ctx, formsWithin)
+	defer cancel()
+	for {
+		if held, ok := holders(ctx, admin); ok && shared(held, c) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait until %d sinks have shared out %d partitions of topic %s: %w", c.Sinks, c.Partitions, topic, ctx.Err())
+		case <-time.After(lookAtGroup):
+		}
+	}
+}
+
+// shared tells whether every partition has an owner, and every sink that can have one a partition.
+func shared(held map[int32]string, c Cluster) bool {
+	members := map[string]bool{}
+	for _, who := range held {
+		members[who] = true
+	}
+	return len(held) == c.Partitions && len(members) == min(c.Sinks, c.Partitions)
 }
 
 // note compares with what was seen before. A group that rebalances is not looked at, so a gap counts from the last
