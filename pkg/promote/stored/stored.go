@@ -105,6 +105,11 @@ func Restore(ctx context.Context, store Writer, r promote.Registry) error {
 // somebody else was faster, or has put an older version back meanwhile; read again. Nobody may use r before this has
 // returned without an error.
 func put(ctx context.Context, store Writer, r promote.Registry, found promote.Settled, etag string) (string, error) {
+	if r.Version != found.Version {
+		if err := requireNew(ctx, store, r); err != nil {
+			return "", err
+		}
+	}
 	if r.Version != found.Version || found.Behind {
 		var err error
 		if etag, err = store.PutIfMatch(ctx, key, r.Encode(), etag); err != nil {
@@ -120,6 +125,16 @@ func put(ctx context.Context, store Writer, r promote.Registry, found promote.Se
 		return etag, err
 	}
 	return "", putBack(ctx, store, etag)
+}
+
+// requireNew is s3.ErrChanged where another registry has the version's copy: somebody has put the one before it back, byte
+// for byte, so that its ETag tells nothing.
+func requireNew(ctx context.Context, store Writer, r promote.Registry) error {
+	there, _, err := get(ctx, store, copyKey(r.Version))
+	if err != nil || there == nil || there.Equal(r) {
+		return err
+	}
+	return fmt.Errorf("put %s: there is another version %d: %w", key, r.Version, s3.ErrChanged)
 }
 
 // putBack replaces a version that nobody uses: its copy is another's. It was made of an older one that somebody had put
