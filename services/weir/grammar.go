@@ -40,6 +40,9 @@ type process struct {
 	LogFormat string `name:"log-format" default:"json" enum:"json,text" help:"Log lines as json or text."`
 }
 
+// devHere is the folder of weir dev where nothing else is said.
+const devHere = ".weir"
+
 // devDir turns a command to the parts of a running weir dev.
 type devDir struct {
 	Dir string `name:"dir" help:"Folder of a running weir dev to look at. Empty: what the Kafka and AWS settings name."`

@@ -20,9 +20,6 @@ import (
 // maxQuery bounds a query that is read from the standard input.
 const maxQuery = 1 << 20
 
-// devHere is the folder of weir dev where nothing else is said.
-const devHere = ".weir"
-
 type queryCommand struct {
 	SQL      string   `arg:"" optional:"" name:"sql" help:"The query. Without it the standard input is read."`
 	Local    bool     `name:"local" help:"Answer from the lake that the AWS settings name, with DuckDB in this process."`

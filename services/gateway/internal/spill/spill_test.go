@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -762,20 +763,23 @@ func TestNoHandle(t *testing.T) {
 // What could not be read is not missed once Kafka has had it from its client.
 func TestNothingIsLeftUnread(t *testing.T) {
 	o := options(t.TempDir())
-	l := open(t, o)
-	require.NoError(t, put(l, "a", "late"))
-	entries, _ := rest(t, l)
-	path := segments(t, o.Dir)[0]
-	require.NoError(t, os.Remove(path))
-	require.NoError(t, os.Symlink(path, path)) // which cannot be opened
-	l.Rewind()
-	_, _, _, err := l.Next(1 << 20)
-	require.ErrorIs(t, err, ErrUnread)
-	l.Settle(entries[0].Ref, nil)
-	require.Eventually(t, func() bool { return len(segments(t, o.Dir)) == 0 }, 10*time.Second, time.Millisecond)
-	_, end, _, err := l.Next(1 << 20)
-	require.NoError(t, err)
-	require.True(t, end)
-	require.NoError(t, l.Unread())
-	require.NoError(t, l.Close(t.Context()))
+	synctest.Test(t, func(t *testing.T) {
+		l := open(t, o)
+		require.NoError(t, put(l, "a", "late"))
+		entries, _ := rest(t, l)
+		path := segments(t, o.Dir)[0]
+		require.NoError(t, os.Remove(path))
+		require.NoError(t, os.Symlink(path, path)) // which cannot be opened
+		l.Rewind()
+		_, _, _, err := l.Next(1 << 20)
+		require.ErrorIs(t, err, ErrUnread)
+		l.Settle(entries[0].Ref, nil)
+		synctest.Wait()
+		require.Empty(t, segments(t, o.Dir))
+		_, end, _, err := l.Next(1 << 20)
+		require.NoError(t, err)
+		require.True(t, end)
+		require.NoError(t, l.Unread())
+		require.NoError(t, l.Close(t.Context()))
+	})
 }
